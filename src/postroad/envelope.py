@@ -1,0 +1,163 @@
+"""The envelope: who sent a message to whom, where it came from and what became of each recipient.
+
+Paths are text here (``kana@example.net``; the null reverse-path is ``""``), because the spool stores text; the
+protocol's own type is ``postroad.address.Mailbox``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+from postroad.replies import Reply
+
+#: ``<shard>-<sortable id>``, at most 40 characters of ``[0-9A-Za-z-]``; unique for ever.
+MessageId = NewType("MessageId", str)
+
+
+class RecipientState(StrEnum):
+    """Where a recipient of an accepted message stands. Nothing leaves QUEUED or HELD without a journal entry."""
+
+    QUEUED = "queued"
+    """Waits until ``next_due``, or is leased to a worker now."""
+    HELD = "held"
+    """Stays until the operator or a new route releases it; ``note`` says why."""
+    DELIVERED = "delivered"
+    """The next hop has answered 2yz, or the mailbox holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a message came from; every field is text of a peer or of ours, never trusted markup."""
+
+    session: str = ""
+    """The id of the SMTP session that brought it."""
+    listener: str = ""
+    """``mx``, ``submission``, ``submissions`` or ``dev``."""
+    peer: str = ""
+    """Address and port of the client, ``192.0.2.1:1234`` or ``[2001:db8::1]:1234``."""
+    hello: str = ""
+    """The name the client gave in EHLO or HELO."""
+    account: str = ""
+    """The authenticated account, or ``""``."""
+    tls: str = ""
+    """TLS version and cipher, or ``""``."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecipient:
+    """One recipient of a message that is about to be accepted."""
+
+    forward_path: str
+    destination: str
+    """What leases are batched by: the recipient's domain in lower-case A-label form (or an address literal)."""
+    parameters: str = ""
+    """The RCPT parameters, encoded as on the wire (``NOTIFY=NEVER``)."""
+    hold: str = ""
+    """Not empty: begins HELD, and this says why (``inbox``, ``no route``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message before its commit point: all of it but the content."""
+
+    id: MessageId
+    reverse_path: str
+    recipients: tuple[NewRecipient, ...]
+    received_at: float
+    """Seconds since the epoch, UTC."""
+    prefix: bytes = b""
+    """Trace lines that stand in front of the content, with CRLF."""
+    parameters: str = ""
+    """The MAIL parameters, encoded as on the wire (``BODY=8BITMIME SMTPUTF8``)."""
+    origin: Origin = field(default_factory=Origin)
+    transcript: str = ""
+    """The SMTP session that brought it, secrets blanked, a line each (``C: …``/``S: …``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One recipient of a stored message."""
+
+    number: int
+    """Position in the transaction, from 0: names the recipient together with the message id."""
+    forward_path: str
+    destination: str
+    parameters: str
+    state: RecipientState
+    attempts: int
+    next_due: float | None
+    """Seconds since the epoch when it may be tried again; None unless QUEUED."""
+    reply: Reply | None
+    """The last reply of a next hop, or ours about it."""
+    note: str
+    """Why it is where it is, for people: hold reason or last fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message that the spool keeps: all of it but the content."""
+
+    id: MessageId
+    sequence: int
+    """Grows with every acceptance in a shard: the order of arrival."""
+    reverse_path: str
+    parameters: str
+    received_at: float
+    size: int
+    """Octets of prefix and content together."""
+    origin: Origin
+    recipients: tuple[Recipient, ...]
+
+
+class Outcome(StrEnum):
+    """What one attempt came to for one recipient."""
+
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of one attempt for one recipient, as the spool records it."""
+
+    number: int
+    """Recipient.number."""
+    outcome: Outcome
+    reply: Reply | None = None
+    note: str = ""
+    """Fault or reason in words when there is no reply, or beside it."""
+    next_due: float | None = None
+    """Seconds since the epoch; required when DEFERRED."""
+    uncertain: bool = False
+    """True when the final reply was lost: the next hop may have it (RFC 1047)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One line of the append-only journal of a message."""
+
+    at: float
+    """Seconds since the epoch, UTC, when it ended."""
+    seconds: float
+    """How long it took."""
+    route: str
+    host: str
+    """Who answered (``mx.example.net [192.0.2.1]:25``), or ``""``."""
+    results: tuple[Result, ...]
+    transcript: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Recipients of one message for one destination, leased to one worker until ``expires``."""
+
+    message: StoredMessage
+    """``message.recipients`` are only those leased here."""
+    destination: str
+    token: int
+    """Fencing token: a settle with an outdated token changes nothing."""
+    expires: float
+    """Seconds since the epoch when the lease runs out."""

@@ -1,0 +1,1 @@
+"""Who decides what, at which stage of a session."""
