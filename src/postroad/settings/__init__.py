@@ -1,0 +1,58 @@
+"""Settings: one TOML file, read once into frozen values; everything wrong is said at once, with file, line and cure.
+
+Only ``service`` and the command line know Settings; every room gets values.
+"""
+
+from postroad.settings.checking import create_state, verify
+from postroad.settings.coherence import is_loopback, shown
+from postroad.settings.hostname import default_hostname
+from postroad.settings.model import (
+    SOFTWARE,
+    Account,
+    Address,
+    BareNewline,
+    ChaosRule,
+    Dev,
+    Domain,
+    Limits,
+    Listener,
+    Network,
+    Retry,
+    Role,
+    Settings,
+    Smtp,
+    Tls,
+    Web,
+)
+from postroad.settings.reading import Overrides, default_state, development, load, load_text
+from postroad.settings.tables import SettingsErrors
+
+__all__ = [
+    "SOFTWARE",
+    "Account",
+    "Address",
+    "BareNewline",
+    "ChaosRule",
+    "Dev",
+    "Domain",
+    "Limits",
+    "Listener",
+    "Network",
+    "Overrides",
+    "Retry",
+    "Role",
+    "Settings",
+    "SettingsErrors",
+    "Smtp",
+    "Tls",
+    "Web",
+    "create_state",
+    "default_hostname",
+    "default_state",
+    "development",
+    "is_loopback",
+    "load",
+    "load_text",
+    "shown",
+    "verify",
+]

@@ -1,0 +1,325 @@
+"""From TOML text to Settings: every key has one reader here, and what has no reader is an error."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from postroad.address import parse_mailbox
+from postroad.errors import AddressSyntaxError, SettingsError
+from postroad.settings import values as v
+from postroad.settings.coherence import check_coherence
+from postroad.settings.hostname import default_hostname
+from postroad.settings.model import (
+    LOOPBACK,
+    Account,
+    Address,
+    BareNewline,
+    ChaosRule,
+    Dev,
+    Domain,
+    Limits,
+    Listener,
+    Network,
+    Retry,
+    Settings,
+    Smtp,
+    Tls,
+    TlsVersion,
+    Web,
+)
+from postroad.settings.places import find_places
+from postroad.settings.tables import Faults, Table
+
+DEV_PORT: Final = 1025
+DEV_WEB_PORT: Final = 8025
+_AT_LINE = re.compile(r" ?\(at line ([0-9]+), column [0-9]+\)")
+STAGES: Final = ("connect", "hello", "auth", "mail", "rcpt", "data", "message")
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line says besides the file; None: nothing."""
+
+    host: str | None = None
+    port: int | None = None
+    web_port: int | None = None
+    open_to_network: bool = False
+    state: Path | None = None
+
+
+def load(path: Path | None, overrides: Overrides | None = None) -> Settings:
+    """Read the settings of ``path``; None gives dev mode. Raises SettingsErrors with everything that is wrong."""
+    if path is None:
+        return load_text("[dev]\n", "dev mode", overrides=overrides)
+    try:
+        text = path.read_text("utf-8")
+    except OSError as fault:
+        raise SettingsError(f"{path}: {os.strerror(fault.errno or 0)}", "name another file with --config") from fault
+    except UnicodeDecodeError as fault:
+        raise SettingsError(f"{path}: is not UTF-8 text") from fault
+    return load_text(text, path.name, path=path.absolute(), overrides=overrides)
+
+
+def development(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    web_port: int | None = None,
+    open_to_network: bool = False,
+    state: Path | None = None,
+) -> Settings:
+    """Dev mode without a file: a developer's inbox on loopback; port 0 lets the system choose."""
+    return load(None, Overrides(host, port, web_port, open_to_network, state))
+
+
+def load_text(text: str, name: str, *, path: Path | None = None, overrides: Overrides | None = None) -> Settings:
+    """Read settings from text; ``name`` stands in front of every fault. Raises SettingsErrors."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        found = _AT_LINE.search(str(fault))
+        line = int(found[1]) if found else text.count("\n") + 1
+        raise SettingsError(f"{name}:{line}: {_AT_LINE.sub('', str(fault))}", "this is not TOML") from fault
+    faults = Faults(name, find_places(text))
+    settings = _Reading(faults, overrides or Overrides(), path).settings(Table(document, "", faults))
+    check_coherence(settings, faults)
+    faults.raise_any()
+    places = {key: faults.place(key) for key in faults.places}
+    return replace(settings, warnings=tuple(faults.warnings), places=places)
+
+
+class _Reading:
+    """The readers of the tables, with what they need beside the table."""
+
+    def __init__(self, faults: Faults, overrides: Overrides, path: Path | None) -> None:
+        self.faults = faults
+        self.overrides = overrides
+        self.path = path
+
+    def settings(self, top: Table) -> Settings:
+        """The whole document."""
+        dev_mode = "dev" in top
+        top.later("workers", (1,), "more than one worker")
+        top.later("language", ("en",), "another language than English on the wire")
+        top.table("outbound", _outbound)
+        mx = top.table("mx", lambda table: self._listener(table, (25,), auth=False))
+        submission = top.table("submission", lambda table: self._listener(table, (587,), auth=True))
+        submissions = top.table("submissions", lambda table: self._listener(table, (465,), auth=True))
+        trusted = tuple(n for one in (mx, submission, submissions) if one is not None for n in one.trusted_networks)
+        settings = Settings(
+            hostname=self._hostname(top, dev_mode),
+            state=self._state(top, dev_mode),
+            user=top.take("user", _system_user, ""),
+            tls=top.table("tls", _tls),
+            smtp=top.table("smtp", _smtp) or Smtp(),
+            mx=mx,
+            submission=submission,
+            submissions=submissions,
+            web=top.table("web", self._web) or (self._web(Table({}, "web", self.faults)) if dev_mode else None),
+            domains=top.tables("domain", _domain),
+            accounts=top.tables("account", _account),
+            retry=top.table("retry", _retry) or Retry(),
+            limits=top.table("limits", lambda table: _limits(table, trusted)) or Limits(exempt=_exempt(trusted)),
+            dev=top.table("dev", self._dev),
+            path=self.path,
+        )
+        top.close()
+        return settings
+
+    def _hostname(self, top: Table, dev_mode: bool) -> str:
+        name = top.take("hostname", v.domain, "")
+        if name or "hostname" in top:
+            return name or "localhost"
+        if dev_mode:
+            return "localhost"
+        name, doubt = default_hostname()
+        if doubt:
+            self.faults.warn("", f"{self.faults.name}: hostname is not set and {doubt}; we call ourselves {name}")
+        return name
+
+    def _state(self, top: Table, dev_mode: bool) -> Path:
+        written = top.take("state", v.absolute_path, None)
+        if self.overrides.state is not None:
+            return self.overrides.state.absolute()
+        return written if written is not None else default_state(dev_mode)
+
+    def _listener(self, table: Table, ports: tuple[int, ...], *, auth: bool) -> Listener:
+        everywhere: tuple[Address, ...] = tuple((host, port) for port in ports for host in ("0.0.0.0", "::"))
+        table.later("proxy_protocol", (False,), "the PROXY protocol")
+        reject: BareNewline = "reject"
+        return Listener(
+            listen=table.take("listen", v.listed(v.host_port, 1), everywhere),
+            auth=table.take("auth", v.flag, auth),
+            trusted_networks=table.take("trusted_networks", v.listed(v.trusted_network), ()),
+            greet_delay=table.take("greet_delay", v.duration(0, 60), 0.0),
+            bare_newline=table.take("bare_newline", _bare_newline, reject),
+            optional="listen" not in table,
+        )
+
+    def _web(self, table: Table) -> Web:
+        usual: tuple[Address, ...] = (("127.0.0.1", DEV_WEB_PORT),)
+        listen = table.take("listen", v.listed(v.host_port, 1), usual)
+        return Web(self._moved(listen, self.overrides.web_port), table.take("public_url", v.url, ""))
+
+    def _dev(self, table: Table) -> Dev:
+        usual: tuple[Address, ...] = (("127.0.0.1", DEV_PORT),)
+        listen = table.take("listen", v.listed(v.host_port, 1), usual)
+        return Dev(
+            listener=Listener(listen=self._moved(listen, self.overrides.port), auth=True),
+            keep=table.take("keep", v.integer(1, 1_000_000), 500),
+            chaos=table.tables("chaos", _chaos),
+            open_to_network=self.overrides.open_to_network,
+        )
+
+    def _moved(self, listen: tuple[Address, ...], port: int | None) -> tuple[Address, ...]:
+        """Where the command line wants it; a host or port given there replaces those of the first address."""
+        host = self.overrides.host
+        if host is None and port is None:
+            return listen
+        return ((host if host is not None else listen[0][0], port if port is not None else listen[0][1]),)
+
+
+def default_state(dev_mode: bool) -> Path:
+    """Where the spool lives unless said: the user's own state folder, for root with a file /var/lib/postroad."""
+    if not dev_mode and os.geteuid() == 0:
+        return Path("/var/lib/postroad")
+    base = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".local" / "state") / "postroad"
+
+
+def _tls(table: Table) -> Tls:
+    hint = "a PEM file; both cert and key are needed"
+    return Tls(
+        cert=table.need("cert", v.absolute_path, Path("/"), hint),
+        key=table.need("key", v.absolute_path, Path("/"), hint),
+        minimum=table.take("minimum", _tls_version, "1.2"),
+    )
+
+
+_tls_version: v.Reader[TlsVersion] = v.one_of("1.2", "1.3")
+_bare_newline: v.Reader[BareNewline] = v.one_of("reject", "normalize")
+
+
+def _smtp(table: Table) -> Smtp:
+    return Smtp(show_version=table.take("show_version", v.flag, False), expn=table.take("expn", v.flag, False))
+
+
+def _system_user(value: object) -> str:
+    if isinstance(value, list):
+        raise SettingsError("is the system account to run as", "people who may send stand in [[account]] tables")
+    return v.word(value)
+
+
+def _domain(table: Table) -> Domain:
+    name = table.need("name", v.domain, "", 'for example name = "example.com"')
+    return Domain(
+        name=name,
+        deliver=table.need("deliver", v.deliver, "hold", v.ROUTES),
+        recipients=table.take("recipients", lambda value: _recipients(value, name), None),
+        postmaster=table.take("postmaster", v.mailbox, ""),
+    )
+
+
+def _recipients(value: object, domain: str) -> tuple[str, ...] | None:
+    """``"*"`` (None) or local parts; the domain may be written too, when it is this one."""
+    if value == "*":
+        return None
+    return tuple(dict.fromkeys(v.listed(lambda one: _recipient(one, domain))(value)))
+
+
+def _recipient(value: object, domain: str) -> str:
+    written = v.word(value)
+    if written == "*":
+        raise SettingsError('"*" stands alone: recipients = "*"')
+    try:
+        found = parse_mailbox(written if "@" in written else f"{written}@{domain or 'example'}")
+    except AddressSyntaxError as fault:
+        raise SettingsError(f"{written[:80]!r} is no local part", fault.hint) from fault
+    if domain and found.destination != domain:
+        raise SettingsError(f"{written[:80]!r} is not in {domain}")
+    return found.local_part.lower()
+
+
+def _account(table: Table) -> Account:
+    return Account(
+        name=table.need("name", v.word, "", "the name given in AUTH, often the mail address"),
+        password_hash=table.need("password_hash", v.password_hash, "", "make one with: postroad user hash"),
+        senders=table.take("senders", v.listed(v.sender_pattern, 1), None),
+    )
+
+
+def _outbound(table: Table) -> None:
+    table.later("via", (), "a smarthost")
+    table.later("password_file", (), "a smarthost")
+    table.later("resolver", (), "delivery by DNS")
+    table.later("allow_networks", ([],), "delivery by DNS")
+    table.later("source", (), "a source address")
+
+
+def _retry(table: Table) -> Retry:
+    usual = Retry()
+    table.later("delay_notice", (False,), "the delay notice")
+    return Retry(
+        schedule=table.take("schedule", v.listed(v.duration(1), 1), usual.schedule),
+        expire=table.take("expire", v.duration(60), usual.expire),
+    )
+
+
+def _exempt(trusted: tuple[Network, ...]) -> tuple[Network, ...]:
+    return tuple(dict.fromkeys(LOOPBACK + trusted))
+
+
+def _limits(table: Table, trusted: tuple[Network, ...]) -> Limits:
+    usual = Limits()
+
+    def count(key: str, default: int, minimum: int = 1) -> int:
+        return table.take(key, v.integer(minimum, 10_000_000), default)
+
+    return Limits(
+        connections=count("connections", usual.connections),
+        connections_per_client=count("connections_per_client", usual.connections_per_client, 0),
+        messages_per_minute=count("messages_per_minute", usual.messages_per_minute, 0),
+        recipients_per_minute=count("recipients_per_minute", usual.recipients_per_minute, 0),
+        auth_failures_per_minute=count("auth_failures_per_minute", usual.auth_failures_per_minute, 0),
+        tls_starts_per_minute=count("tls_starts_per_minute", usual.tls_starts_per_minute, 0),
+        exempt=table.take("exempt", v.listed(v.network), _exempt(trusted)),
+        command_timeout=table.take("command_timeout", v.duration(1, 86400), usual.command_timeout),
+        content_timeout=table.take("content_timeout", v.duration(1, 86400), usual.content_timeout),
+        min_rate=count("min_rate", usual.min_rate, 0),
+        recipients=count("recipients", usual.recipients),
+        message_size=table.take("message_size", v.size(1024), usual.message_size),
+        min_free=table.take("min_free", v.size(), None),
+        header_size=table.take("header_size", v.size(1024), usual.header_size),
+        received=count("received", usual.received),
+        line_octets=table.take("line_octets", v.size(1000), usual.line_octets),
+        errors=count("errors", usual.errors),
+        junk_commands=count("junk_commands", usual.junk_commands),
+    )
+
+
+def _chaos(table: Table) -> ChaosRule:
+    rule = ChaosRule(
+        to=table.take("to", v.word, "*"),
+        at=table.take("at", v.one_of(*STAGES), "rcpt"),
+        reply=table.take("reply", v.integer(400, 599), None),
+        text=table.take("text", v.text, ""),
+        enhanced=table.take("enhanced", v.enhanced_status, ""),
+        times=table.take("times", v.integer(1, 1_000_000), None),
+        probability=table.take("probability", v.number(0, 1), 1.0),
+        delay=table.take("delay", v.duration(0, 3600), 0.0),
+        disconnect=table.take("disconnect", v.flag, False),
+    )
+    if "reply" not in table and not rule.delay and not rule.disconnect:
+        table.faults.add(table.path, "this rule does nothing", "give it reply, delay or disconnect")
+    if rule.reply is not None and rule.enhanced and not str(rule.reply).startswith(rule.enhanced[0]):
+        table.faults.add(
+            table.key_path("enhanced"), f"enhanced {rule.enhanced} is not of the class of reply {rule.reply}"
+        )
+    if rule.to != "*" and rule.at in ("connect", "hello", "auth", "mail"):
+        table.faults.add(table.key_path("to"), f'at "{rule.at}" no recipient is known yet', "leave out `to`")
+    return rule
