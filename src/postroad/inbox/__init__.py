@@ -1,0 +1,1 @@
+"""The developer's inbox: mail caught, shown and waited for, and replies on demand."""
