@@ -35,6 +35,7 @@ REPLY_MAKERS = (
     "smtp/sasl/*",
     "policy/*",
     "inbox/chaos*.py",
+    "spool/coding.py",  # reads back what was stored
 )
 CODE_READERS = (*REPLY_MAKERS, "smtp/reactions.py", "smtp/client.py")
 EXPLAINERS = ("catalogue", "comparison", "advice")
