@@ -8,6 +8,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final, Literal
 
+from postroad.inbox.chaos_rules import ChaosRule
+
 #: The name in the greeting (``220 mail.example.com ESMTP Postroad``).
 SOFTWARE: Final = "Postroad"
 
@@ -136,21 +138,6 @@ class Limits:
         if self.min_free is not None:
             return self.min_free
         return min(GIB, max(2 * self.message_size, disk // 20, 100 * MIB))
-
-
-@dataclass(frozen=True, slots=True)
-class ChaosRule:
-    """One rule of ``[[dev.chaos]]``, shape checked; the rules come true in ``inbox``."""
-
-    to: str = "*"
-    at: str = "rcpt"
-    reply: int | None = None
-    text: str = ""
-    enhanced: str = ""
-    times: int | None = None
-    probability: float = 1.0
-    delay: float = 0.0
-    disconnect: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from postroad.address import parse_mailbox
-from postroad.errors import AddressSyntaxError, SettingsError
+from postroad.errors import AddressSyntaxError, PostroadError, SettingsError
+from postroad.inbox.chaos_rules import ChaosRule, read_rule
 from postroad.settings import values as v
 from postroad.settings.coherence import check_coherence
 from postroad.settings.hostname import default_hostname
@@ -19,7 +20,6 @@ from postroad.settings.model import (
     Account,
     Address,
     BareNewline,
-    ChaosRule,
     Dev,
     Domain,
     Limits,
@@ -38,7 +38,6 @@ from postroad.settings.tables import Faults, Table
 DEV_PORT: Final = 1025
 DEV_WEB_PORT: Final = 8025
 _AT_LINE = re.compile(r" ?\(at line ([0-9]+), column [0-9]+\)")
-STAGES: Final = ("connect", "hello", "auth", "mail", "rcpt", "data", "message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,7 @@ class _Reading:
         return Dev(
             listener=Listener(listen=self._moved(listen, self.overrides.port), auth=True),
             keep=table.take("keep", v.integer(1, 1_000_000), 500),
-            chaos=table.tables("chaos", _chaos),
+            chaos=tuple(rule for rule in table.tables("chaos", _chaos) if rule is not None),
             open_to_network=self.overrides.open_to_network,
         )
 
@@ -302,24 +301,27 @@ def _limits(table: Table, trusted: tuple[Network, ...]) -> Limits:
     )
 
 
-def _chaos(table: Table) -> ChaosRule:
-    rule = ChaosRule(
-        to=table.take("to", v.word, "*"),
-        at=table.take("at", v.one_of(*STAGES), "rcpt"),
-        reply=table.take("reply", v.integer(400, 599), None),
-        text=table.take("text", v.text, ""),
-        enhanced=table.take("enhanced", v.enhanced_status, ""),
-        times=table.take("times", v.integer(1, 1_000_000), None),
-        probability=table.take("probability", v.number(0, 1), 1.0),
-        delay=table.take("delay", v.duration(0, 3600), 0.0),
-        disconnect=table.take("disconnect", v.flag, False),
-    )
-    if "reply" not in table and not rule.delay and not rule.disconnect:
-        table.faults.add(table.path, "this rule does nothing", "give it reply, delay or disconnect")
-    if rule.reply is not None and rule.enhanced and not str(rule.reply).startswith(rule.enhanced[0]):
-        table.faults.add(
-            table.key_path("enhanced"), f"enhanced {rule.enhanced} is not of the class of reply {rule.reply}"
-        )
-    if rule.to != "*" and rule.at in ("connect", "hello", "auth", "mail"):
-        table.faults.add(table.key_path("to"), f'at "{rule.at}" no recipient is known yet', "leave out `to`")
-    return rule
+def _chaos(table: Table) -> ChaosRule | None:
+    """One rule, read by the rules' own reader; first each key alone, so that every fault has its line."""
+    fields = table.everything()
+    faulty = False
+    for key, value in fields.items():
+        usual = {} if key in ("reply", "enhanced") else {"reply": 455}
+        if key != "enhanced":
+            faulty |= not _readable(table, key, usual | {key: value})
+    if faulty:
+        return None
+    try:
+        return read_rule(fields)
+    except PostroadError as fault:
+        table.faults.add(table.path, f"dev.chaos: {fault.message}", fault.hint)
+        return None
+
+
+def _readable(table: Table, key: str, fields: dict[str, object]) -> bool:
+    try:
+        read_rule(fields)
+    except PostroadError as fault:
+        table.faults.add(table.key_path(key), f"dev.chaos: {fault.message}", fault.hint)
+        return False
+    return True

@@ -27,7 +27,6 @@ _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/\s]+)):([0-9]{1,5})\Z
 _ARGON2ID = re.compile(
     r"\$argon2id\$v=19\$m=([0-9]{1,7}),t=([0-9]{1,3}),p=([0-9]{1,2})\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{16,86}\Z"
 )
-_ENHANCED = re.compile(r"[45]\.[0-9]{1,3}\.[0-9]{1,3}\Z")
 #: What ``[[domain]] deliver`` may be.
 ROUTES: Final = 'deliver is "maildir:/path/{domain}/{user}", "smtp:HOST:PORT" or "hold"'
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
@@ -277,14 +276,6 @@ def url(value: object) -> str:
         ok = False
     if not ok or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
         raise SettingsError(f"{written[:80]!r} is no address of a site", 'for example "https://mail.example.com"')
-    return written
-
-
-def enhanced_status(value: object) -> str:
-    """``4.7.1``."""
-    written = text(value)
-    if _ENHANCED.match(written) is None:
-        raise SettingsError(f"{written[:20]!r} is no enhanced status code", 'for example "4.7.1"')
     return written
 
 
