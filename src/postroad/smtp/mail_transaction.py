@@ -1,0 +1,150 @@
+"""One mail transaction as a client: MAIL, RCPT, DATA, and what became of each recipient; no I/O.
+
+With PIPELINING the whole group goes out at once (RFC 2920 section 3.1), without it step by step. Whatever happens,
+every recipient ends with exactly one Answer: the reply that decided about it, or the fault that left it undecided.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from postroad.address import Mailbox
+from postroad.errors import LocalProtocolError
+from postroad.replies import Reply
+from postroad.smtp import reactions
+from postroad.smtp.client import ClientEngine
+from postroad.smtp.client_commands import Command, Data, Mail, Rcpt, Rset
+from postroad.smtp.client_events import ClientEvent, ConnectionEnded, ContentAnswered, Replied
+from postroad.smtp.parameters import NOTHING_GIVEN, Given
+from postroad.smtp.states import State
+
+
+class Stage(Enum):
+    """Which step decided about a recipient."""
+
+    CONNECTION = "connection"
+    MAIL = "MAIL"
+    RCPT = "RCPT"
+    DATA = "DATA"
+    CONTENT = "content"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one recipient."""
+
+    stage: Stage
+    reply: Reply | None
+    """The host's; None after a fault."""
+    fault: str = ""
+    """Why there is no reply, in words."""
+    uncertain: bool = False
+    """The final dot was sent and its reply was lost: the host may have the message (RFC 1047)."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the host has taken responsibility for the message to this recipient."""
+        return self.stage is Stage.CONTENT and self.reply is not None and reactions.completes(self.reply)
+
+
+class MailTransaction:
+    """``begin``, then feed it every event of the engine until ``is_over``; send content when ``wants_content``."""
+
+    __slots__ = ("_accepted", "_answers", "_engine", "_heard", "_script")
+
+    def __init__(
+        self,
+        engine: ClientEngine,
+        reverse_path: Mailbox | None,
+        recipients: Sequence[tuple[Mailbox, Given]],
+        parameters: Given = NOTHING_GIVEN,
+    ) -> None:
+        if not recipients:
+            raise LocalProtocolError("a transaction needs a recipient")
+        self._engine = engine
+        self._script: deque[Command] = deque((Mail(reverse_path, parameters),))
+        self._script.extend(Rcpt(path, given) for path, given in recipients)
+        self._script.append(Data())
+        self._answers: list[Answer | None] = [None] * len(recipients)
+        self._accepted: list[int] = []
+        self._heard = 0  # answers to RCPT
+
+    @property
+    def wants_content(self) -> bool:
+        """The host waits for content: ``ClientEngine.send_content`` and ``end_content``, then go on feeding."""
+        return self._engine.state is State.CONTENT
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every recipient has its answer and no reply is due."""
+        return None not in self._answers and (self._engine.is_idle or self._engine.state is State.CLOSED)
+
+    @property
+    def answers(self) -> list[Answer]:
+        """One for each recipient, in order, once ``is_over``."""
+        return [answer for answer in self._answers if answer is not None]
+
+    def begin(self) -> None:
+        """Say what can be said now; raises LocalProtocolError before the first octet when anything may not be said."""
+        for command in self._script:
+            self._engine.check(command)
+        if self._engine.state is not State.READY:
+            self._script.appendleft(Rset())  # an earlier transaction was refused half-way
+        self._say()
+
+    def hear(self, event: ClientEvent) -> None:
+        """Take an event; what is to be said next goes to the engine."""
+        match event:
+            case Replied(command, reply):
+                self._replied(command, reply)
+                self._say()
+            case ContentAnswered(reply, None):
+                self._decide_rest(Answer(Stage.CONTENT, reply))
+            case ContentAnswered(reply, int(recipient)):
+                self._decide(self._accepted[recipient], Answer(Stage.CONTENT, reply))
+            case ConnectionEnded(reason, reply):
+                self.fail(f"the connection ended: {reason}", reply)
+            case _:
+                pass
+
+    def fail(self, fault: str, reply: Reply | None = None) -> None:
+        """No more will be heard: whoever has no answer gets this one."""
+        self._script.clear()
+        if self._engine.is_content_unanswered:
+            self._decide_rest(Answer(Stage.CONTENT, None, fault, uncertain=True))
+        else:
+            self._decide_rest(Answer(Stage.CONNECTION, reply, fault))
+
+    def _say(self) -> None:
+        """As much as may be said before the next answer: all of it with PIPELINING, one command without."""
+        while self._script and self._engine.may_send:
+            if isinstance(self._script[0], Data) and None not in self._answers:
+                self._script.clear()  # nobody is left to send to
+                return
+            self._engine.send(self._script.popleft())
+
+    def _replied(self, command: Command, reply: Reply) -> None:
+        match command:
+            case Mail() if not reply.is_positive:
+                self._script.clear()
+                self._decide_rest(Answer(Stage.MAIL, reply))
+            case Rcpt():
+                if reply.is_positive:
+                    self._accepted.append(self._heard)
+                else:
+                    self._decide(self._heard, Answer(Stage.RCPT, reply))
+                self._heard += 1
+            case Data():
+                self._decide_rest(Answer(Stage.DATA, reply))
+            case _:
+                pass
+
+    def _decide(self, number: int, answer: Answer) -> None:
+        if self._answers[number] is None:
+            self._answers[number] = answer
+
+    def _decide_rest(self, answer: Answer) -> None:
+        self._answers = [answer if before is None else before for before in self._answers]

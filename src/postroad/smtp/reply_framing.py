@@ -1,0 +1,89 @@
+"""Replies out of octets: whole, of one code, ended by CRLF and nothing else, and never more than the bounds below.
+
+RFC 5321 section 4.2 gives the grammar and section 4.5.3.1.5 asks for lines of at most 512 octets; hosts that explain
+themselves exceed that, so that a line may have MAX_LINE octets here. Whatever breaks a bound or the grammar raises
+RemoteProtocolError: a reply that was guessed could be paired with the wrong command.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from postroad.errors import RemoteProtocolError
+from postroad.replies import Reply, ReplySyntaxError
+
+#: Octets of one line, CRLF included.
+MAX_LINE: Final = 4096
+#: Lines and octets of one reply.
+MAX_LINES: Final = 512
+MAX_OCTETS: Final = 64 * 1024
+
+
+class ReplyFramer:
+    """The octets of a peer, handed out as replies; at most MAX_OCTETS of one reply are kept."""
+
+    __slots__ = ("_buffer", "_lines", "_octets", "_searched")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._searched = 0
+        self._lines: list[bytes] = []
+        self._octets = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """True when nothing is there that was not handed out, not even part of a reply."""
+        return not self._buffer and not self._lines
+
+    def receive(self, data: bytes) -> None:
+        """Add what arrived."""
+        self._buffer += data
+
+    def clear(self) -> None:
+        """Forget everything that was not handed out."""
+        self._buffer.clear()
+        self._lines = []
+        self._searched = self._octets = 0
+
+    def next_reply(self) -> Reply | None:
+        """The next whole reply, None when more octets are needed; raises RemoteProtocolError."""
+        while (line := self._next_line()) is not None:
+            self._octets += len(line) + 2
+            self._lines.append(line)
+            if line[:3] != self._lines[0][:3]:
+                raise RemoteProtocolError(f"a reply with lines of two codes: {self._lines[0][:3]!r} and {line[:3]!r}")
+            if line[3:4] != b"-":
+                return self._finish()
+            if len(self._lines) >= MAX_LINES:
+                raise RemoteProtocolError(f"a reply of more than {MAX_LINES} lines")
+            if self._octets > MAX_OCTETS:
+                raise RemoteProtocolError(f"a reply of more than {MAX_OCTETS} octets")
+        return None
+
+    def _finish(self) -> Reply:
+        lines, self._lines, self._octets = self._lines, [], 0
+        try:
+            return Reply.parse(lines)
+        except ReplySyntaxError as fault:
+            raise RemoteProtocolError(str(fault)) from fault
+
+    def _next_line(self) -> bytes | None:
+        buffer = self._buffer
+        end = buffer.find(b"\n", self._searched)
+        if end < 0:
+            self._searched = len(buffer)
+            if len(buffer) >= MAX_LINE:
+                raise RemoteProtocolError(f"a reply line of more than {MAX_LINE} octets")
+            if buffer and not 0x32 <= buffer[0] <= 0x35:  # no digit from 2 to 5: why wait for the rest
+                raise RemoteProtocolError(f"no reply line: {bytes(buffer[:60])!r}")
+            return None
+        if end >= MAX_LINE:
+            raise RemoteProtocolError(f"a reply line of more than {MAX_LINE} octets")
+        line = bytes(buffer[:end])
+        del buffer[: end + 1]
+        self._searched = 0
+        if not line.endswith(b"\r") or line.find(b"\r") != len(line) - 1:
+            raise RemoteProtocolError(f"a bare CR or LF in a reply: {line[:60]!r}")
+        if b"\x00" in line:
+            raise RemoteProtocolError(f"a NUL in a reply: {line[:60]!r}")
+        return line[:-1]
