@@ -105,7 +105,5 @@ class NeedData(Enum):
 
 NEED_DATA = NeedData.NEED_DATA
 
-AwaitingEvent = (
-    HelloGiven | StartTlsGiven | AuthGiven | SenderGiven | RecipientGiven | ContentRequested | ContentEnded
-)
+AwaitingEvent = HelloGiven | StartTlsGiven | AuthGiven | SenderGiven | RecipientGiven | ContentRequested | ContentEnded
 ServerEvent = AwaitingEvent | ContentBlock | TransactionAborted | ParameterNotNow | SessionEnded | NeedData

@@ -48,14 +48,24 @@ class Conditions:
     """The most octets a message may ever have here (RFC 1870); 0: no fixed limit."""
     unavailable: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """``KEYWORD`` or ``KEYWORD=VALUE`` in capitals -> why it is refused just now (shown to the operator, not the peer)."""
-    tls: bool = False
-    """The session is inside TLS."""
-    authenticated: bool = False
-    """The client has authenticated."""
 
 
 #: RFC 5321 section 4.1.1.11: recognised, but not to be accommodated at this time.
 NOT_NOW: Final = Reply(455, "Server unable to accommodate parameters just now, try again later", "4.5.4")
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What of a session decides which extensions it is offered."""
+
+    tls: bool = False
+    """Inside TLS."""
+    authenticated: bool = False
+    """AUTH has succeeded."""
+    auth_in_clear: bool = False
+    """AUTH may be used without TLS (loopback peers only)."""
+    submission: bool = False
+    """On a submission port (RFC 6409)."""
 
 
 def _always(value: Any, conditions: Conditions) -> Reply | None:
@@ -140,18 +150,20 @@ class Extension:
     rfc: str
     parameters: tuple[Parameter[Any], ...] = ()
     verbs: tuple[Verb, ...] = ()
-    announce: Callable[[Conditions], str | None] | None = None
-    """The EHLO line under these conditions, None when not offered in this session; absent: the bare keyword, always."""
+    announce: Callable[[Traits], str | None] | None = None
+    """The EHLO line, None when not offered in such a session; absent: the bare keyword, always."""
+    check: Callable[[Given], Reply | None] | None = None
+    """What its RFC says about several parameters together; None: they agree."""
 
-    def line(self, conditions: Conditions) -> str | None:
-        """The EHLO line, or None when the extension is not offered under ``conditions``."""
-        return self.keyword if self.announce is None else self.announce(conditions)
+    def line(self, traits: Traits) -> str | None:
+        """The EHLO line, or None when the extension is not offered in such a session."""
+        return self.keyword if self.announce is None else self.announce(traits)
 
 
 class ExtensionSet:
     """The extensions that a host knows and honours; made once, shared by all sessions."""
 
-    __slots__ = ("_by_keyword", "_by_verb", "extensions", "line_octets")
+    __slots__ = ("_by_keyword", "_by_verb", "_lines", "extensions", "line_octets")
 
     def __init__(self, extensions: tuple[Extension, ...] = ()) -> None:
         self.extensions = extensions
@@ -161,6 +173,7 @@ class ExtensionSet:
             for extension in extensions
             for parameter in extension.parameters
         }
+        self._lines: dict[Traits, tuple[str, ...]] = {}
         #: Verb -> the longest command line with CRLF (RFC 5321 section 4.5.3.1.4 plus what extensions add).
         self.line_octets: dict[Verb, int] = {
             verb: 512 + sum(p.octets for e in extensions for p in e.parameters if p.command is verb) for verb in Verb
@@ -178,6 +191,18 @@ class ExtensionSet:
         """The extension with this EHLO keyword (in capitals)."""
         return next((e for e in self.extensions if e.keyword == keyword), None)
 
-    def announce(self, conditions: Conditions) -> tuple[str, ...]:
-        """The EHLO lines under these conditions."""
-        return tuple(line for e in self.extensions if (line := e.line(conditions)) is not None)
+    def __contains__(self, extension: Extension) -> bool:
+        return extension in self.extensions
+
+    def lines(self, traits: Traits) -> tuple[str, ...]:
+        """The EHLO lines of such a session, in the order of the set."""
+        lines = self._lines.get(traits)
+        if lines is None:
+            lines = tuple(line for e in self.extensions if (line := e.line(traits)) is not None)
+            self._lines[traits] = lines
+        return lines
+
+    def offered(self, command: Verb, keyword: str, traits: Traits) -> Parameter[Any] | None:
+        """The parameter ``keyword`` of ``command``, None unless its extension is offered in such a session."""
+        found = self._by_keyword.get((command, keyword))
+        return found[1] if found is not None and found[0].line(traits) is not None else None

@@ -1,0 +1,61 @@
+"""A session as lines, secrets blanked, bounded: read by logs, pages and tests.
+
+Kept as the octets and replies themselves and written as text only when somebody asks, so that keeping it costs next
+to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from postroad.replies import Reply
+
+#: A transcript keeps this many entries; what comes later is counted.
+MAX_ENTRIES: Final = 1000
+_MAX_LINE: Final = 2048
+
+Entry = bytes | Reply | str
+
+
+class Transcript:
+    """What was said: ``bytes`` by the client, ``Reply`` by the server, ``str`` a remark of ours."""
+
+    __slots__ = ("_entries", "_left_out")
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._left_out = 0
+
+    def add(self, entry: Entry) -> None:
+        """Append an entry; beyond MAX_ENTRIES it is only counted."""
+        if len(self._entries) < MAX_ENTRIES:
+            self._entries.append(entry)
+        else:
+            self._left_out += 1
+
+    def mark(self) -> int:
+        """A position for ``text(since=…)``."""
+        return len(self._entries)
+
+    def text(self, since: int = 0) -> str:
+        """The lines from ``since`` on: ``C: `` client, ``S: `` server, ``-- `` remark; controls shown as ``\\xNN``."""
+        lines: list[str] = []
+        for entry in self._entries[since:]:
+            if isinstance(entry, Reply):
+                lines.extend("S: " + line for line in _reply_lines(entry))
+            elif isinstance(entry, bytes):
+                lines.append("C: " + _visible(entry))
+            else:
+                lines.append("-- " + entry)
+        if self._left_out:
+            lines.append(f"-- {self._left_out} more lines left out")
+        return "\n".join(lines)
+
+
+def _reply_lines(reply: Reply) -> list[str]:
+    return reply.to_bytes().decode("ascii", "replace").removesuffix("\r\n").split("\r\n")
+
+
+def _visible(octets: bytes) -> str:
+    text = octets[:_MAX_LINE].decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
