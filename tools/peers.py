@@ -37,7 +37,11 @@ CJK_FONTS = Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc")
 
 
 class PeerError(Exception):
-    """Something could not be fetched; the text says what and why, for the person at the terminal."""
+    """Something could not be fetched; the text says what and why, the hint how to mend it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 def folder() -> Path:
@@ -128,11 +132,11 @@ def install_programs() -> None:
     missing = missing_packages()
     if not missing:
         return
-    wanted = f"apt-get install --no-install-recommends {' '.join(missing)}"
-    if not shutil.which("apt-get"):
-        raise PeerError(f"missing programs; on Debian, as root: {wanted}")
-    if os.geteuid() != 0:
-        raise PeerError(f"missing programs; as root: {wanted}")
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        command = f"apt-get install --no-install-recommends {' '.join(missing)}"
+        raise PeerError(
+            f"programs of these packages are missing: {' '.join(missing)}", f"on Debian, as root: {command}"
+        )
     install(missing)
 
 
@@ -180,14 +184,16 @@ def unpack_postfix() -> None:
         if not postfix_runs(tree):
             unpack(tree, libraries_of("postfix"))
         if not postfix_runs(tree):
-            raise PeerError(f"smtp-source does not run: ldd {postfix_tree()}/usr/sbin/smtp-source tells more")
+            raise PeerError("smtp-source was unpacked but lacks libraries", "apt-get install libicu72 libdb5.3 libnsl2")
 
 
 def install_nodemailer() -> None:
     if (node_modules() / "nodemailer").exists():
         return
     if not shutil.which("npm"):
-        raise PeerError("nodemailer needs npm")
+        raise PeerError(
+            "nodemailer needs npm", "on Debian, as root: apt-get install --no-install-recommends nodejs npm"
+        )
     note("installing nodemailer by npm")
     with new_folder(node_modules().parent) as place:
         for file in ("package.json", "package-lock.json"):
@@ -201,36 +207,46 @@ def own_folder() -> None:
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     state = place.stat()
     if state.st_uid != os.geteuid() or state.st_mode & 0o022:
-        raise PeerError(f"{place} belongs to somebody else or others may write there; remove it, or set POSTROAD_PEERS")
+        raise PeerError(
+            f"{place} belongs to somebody else or others may write there", "remove it, or set POSTROAD_PEERS"
+        )
 
 
 def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def attempt(step: Callable[[], None], word: str) -> bool:
+    """Whether the step went well; what went wrong is told."""
+    try:
+        step()
+    except (PeerError, OSError) as error:
+        note(f"{word}: {error}")
+        if hint := getattr(error, "hint", ""):
+            note(f"hint: {hint}")
+        return False
+    return True
+
+
+def fetch(word: str) -> bool:
+    """All of it, by one process at a time."""
+    if not attempt(own_folder, word):
+        return False
+    with open(folder() / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = [attempt(step, word) for step in (install_programs, unpack_postfix, install_nodemailer)]
+    return all(done)
+
+
 def main(arguments: list[str]) -> int:
-    best_effort = arguments == ["--best-effort"]
-    if arguments and not best_effort:
+    if arguments == ["--best-effort"]:
+        if not fetch("note"):
+            note("note: tests that need what is missing are skipped (and fail where CI=true)")
+        return 0
+    if arguments:
         note("usage: tools/peers.py [--best-effort]")
         return 64
-    steps: list[Callable[[], None]] = [install_programs, unpack_postfix, install_nodemailer]
-    missing = 0
-    try:
-        own_folder()
-        with open(folder() / "lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            for step in steps:
-                try:
-                    step()
-                except (PeerError, OSError) as error:
-                    missing += 1
-                    note(f"{'note' if best_effort else 'error'}: {error}")
-    except (PeerError, OSError) as error:
-        missing += 1
-        note(f"error: {error}")
-    if missing and best_effort:
-        note("note: tests that need what is missing are skipped (and fail where CI=true)")
-    return int(bool(missing) and not best_effort)
+    return 0 if fetch("error") else 1
 
 
 if __name__ == "__main__":
