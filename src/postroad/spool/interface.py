@@ -16,6 +16,8 @@ from postroad.errors import SpoolError
 
 #: Content up to this many octets lives in the row; larger content in a sealed file.
 INLINE_OCTETS = 64 * 1024
+#: ``read`` gives blocks of at most this many octets.
+BLOCK_OCTETS = 64 * 1024
 
 
 class ContentWriter(Protocol):
@@ -27,7 +29,10 @@ class ContentWriter(Protocol):
         ...
 
     def write(self, block: bytes) -> None:
-        """Append; raises StorageFull or SpoolError. Does not sync, does not wait for the disk's cache."""
+        """Append; raises StorageFull or SpoolError, and then all of the content is lost.
+
+        Does not sync, does not wait for the disk's cache.
+        """
         ...
 
     def discard(self) -> None:
@@ -37,7 +42,10 @@ class ContentWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MessageQuery:
-    """Which messages; every field that is set narrows. Text is compared case-insensitively, as a substring."""
+    """Which messages; every field that is set narrows. Text is compared case-insensitively, as a substring.
+
+    What is asked of recipients (``to``, ``state``, ``destination``) must fit one and the same recipient.
+    """
 
     to: str = ""
     reverse_path: str = ""
@@ -90,6 +98,8 @@ class Spool(Protocol):
         """THE COMMIT POINT. ``done(None)`` is called on the event loop once the message is durable.
 
         On a fault ``done(error)`` is called instead and nothing is kept. Many accepts share one transaction.
+        Raises SpoolError at once, without ``done``, when the spool is closed or the content was accepted, discarded or
+        opened elsewhere. A recipient without ``hold`` is due at ``draft.received_at``.
         """
         ...
 
@@ -125,6 +135,8 @@ class Spool(Protocol):
         """Take recipients that are QUEUED and due, batched by message and destination, oldest due first.
 
         At most ``limit`` batches; each is invisible to other leases until ``now + seconds``, then comes back.
+        A spool that outlives its process ends the leases of the one before when it opens, with a journal line that
+        calls them uncertain.
         """
         ...
 
@@ -135,8 +147,12 @@ class Spool(Protocol):
     async def settle(self, batch: Batch, attempt: Attempt) -> bool:
         """Record an attempt and what it changed, in one transaction; ends the lease.
 
-        False, and nothing changes, when the lease was lost (another worker has it). A message whose recipients are
-        all DELIVERED is removed with its content, unless the spool was told to keep it.
+        False, and nothing changes, when the lease was lost (another worker has it, or the message is gone). A message
+        whose recipients are all DELIVERED is removed with its content, unless the spool was told to keep it.
+        A leased recipient without a result goes back as it was; an attempt without results gives the lease back and
+        leaves no journal line. A recipient's reply and note become those of the attempt, absent ones too. One that was
+        held meanwhile stays HELD when deferred, and becomes DELIVERED when delivered.
+        Raises SpoolError for results that do not fit the batch, or DEFERRED without ``next_due``.
         """
         ...
 
@@ -145,11 +161,18 @@ class Spool(Protocol):
         ...
 
     async def hold(self, message_id: MessageId, note: str, numbers: Sequence[int] | None = None) -> int:
-        """QUEUED -> HELD for these recipients (None: all); gives how many changed; raises NotFound."""
+        """QUEUED -> HELD for these recipients (None: all); gives how many changed; raises NotFound.
+
+        One that is leased is held, too; its worker may still settle it.
+        """
         ...
 
     async def release(self, query: MessageQuery, due: float, note: str = "") -> int:
-        """HELD -> QUEUED with ``next_due = due`` for recipients that match (``note`` set: held for that reason only)."""
+        """HELD -> QUEUED with ``next_due = due`` for recipients that match (``note`` set: held for that reason only).
+
+        Gives how many recipients changed. ``query.limit`` is for listings and not heeded here. Not before a lease that is still
+        running ends are they leased again.
+        """
         ...
 
     async def remove(self, message_ids: Sequence[MessageId]) -> int:
@@ -157,9 +180,12 @@ class Spool(Protocol):
         ...
 
     async def trim(self, messages: int, octets: int) -> int:
-        """Delete the oldest HELD messages until at most so many messages and octets are left; gives how many went."""
+        """Delete the oldest messages at rest until at most so many of them, with so many octets, are left.
+
+        At rest is a message without a QUEUED recipient: nobody waits for it. Gives how many went.
+        """
         ...
 
     async def close(self) -> None:
-        """Finish what was submitted, then let go of files. Further calls raise SpoolError."""
+        """Finish what was submitted, then let go of files. Further calls raise SpoolError; closing again is harmless."""
         ...

@@ -1,0 +1,390 @@
+"""The one thread that writes: it takes all that is pending whenever it is free, into one transaction, with one fsync.
+
+Nothing waits on purpose: while one transaction is on its way to the disk, the next one gathers. Callers hear of the
+outcome by one call into the event loop a transaction. An error of one request costs its neighbours nothing; an error
+of the disk costs the whole transaction: everybody is told, nothing is tried again, and the database is opened afresh
+(C7: after a failed fsync the kernel may have thrown the data away and call the next fsync a success).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+import apsw
+
+from postroad.envelope import Draft, MessageId
+from postroad.errors import NotFound, SpoolError, StorageFull
+from postroad.spool import keeping
+from postroad.spool.content import ContentFiles, SpooledContent
+from postroad.spool.space import storage_fault
+from postroad.spool.transaction import Counts, Transaction, count_all
+from postroad.spool.transitions import check_draft
+
+_LOG: Final = logging.getLogger("postroad.spool")
+
+#: Requests of one transaction at most, so that nobody waits long behind others.
+_BATCH: Final = 1000
+#: Pages in the WAL at which it is written back, right after a transaction was acknowledged; 4 KiB each.
+_CHECKPOINT_PAGES: Final = 2000
+#: A WAL shorter than that is written back when nothing came for so many seconds.
+_IDLE_SECONDS: Final = 1.0
+
+#: Errors of the disk or the engine as a whole; any other error is of the one statement.
+_FATAL: Final = (
+    apsw.IOError,
+    apsw.FullError,
+    apsw.NoMemError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.ProtocolError,
+    apsw.NotADBError,
+    MemoryError,
+)
+
+
+class Acceptance:
+    """A message on its way to the commit point."""
+
+    __slots__ = ("_done", "content", "draft", "error")
+
+    def __init__(self, draft: Draft, content: SpooledContent, done: Callable[[SpoolError | None], None]) -> None:
+        self.draft = draft
+        self.content = content
+        self.error: SpoolError | None = None
+        self._done = done
+
+    def finish(self) -> None:
+        """Tell the caller; on the event loop."""
+        self._done(self.error)
+
+
+class Request:
+    """Any other change, and the future that waits for its result."""
+
+    __slots__ = ("error", "future", "result", "work")
+
+    def __init__(self, work: Callable[[Transaction], Any], future: asyncio.Future[Any]) -> None:
+        self.work = work
+        self.future = future
+        self.result: Any = None
+        self.error: SpoolError | NotFound | None = None
+
+    def finish(self) -> None:
+        """Tell the caller; on the event loop. One that was cancelled does not wait any more."""
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class Committer:
+    """Owns the writing connection; made and used on the event loop, works in its own thread."""
+
+    def __init__(
+        self,
+        open_connection: Callable[[], apsw.Connection],
+        files: ContentFiles,
+        shard_prefix: str,
+        budget: int | None,
+        on_accepted: Callable[[Sequence[Draft]], None],
+    ) -> None:
+        """``open_connection`` gives a checked connection, or raises SpoolError; it is called in the thread, too."""
+        self.counts = Counts()
+        self.reusable = 0
+        self._open_connection = open_connection
+        self._connection: apsw.Connection | None = None
+        self._files = files
+        self._shard_prefix = shard_prefix
+        self._budget = budget
+        self._on_accepted = on_accepted
+        self._queue: SimpleQueue[Acceptance | Request | None] = SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="spool-committer", daemon=True)
+        self._wal_pages = 0
+        self._checkpoint_at = _CHECKPOINT_PAGES
+        #: Messages of a transaction whose commit failed: should the disk have kept them, they are taken back.
+        self._doubtful: list[tuple[MessageId, SpooledContent]] = []
+        self.submit: Callable[[Acceptance | Request | None], None] = self._queue.put
+
+    def start(self, connection: apsw.Connection, counts: Counts) -> None:
+        """Begin, with a connection that was opened and counted."""
+        self._adopt(connection)
+        self.counts = counts
+        self._thread.start()
+
+    async def perform(self, work: Callable[[Transaction], Any]) -> Any:
+        """Do ``work`` in a transaction; gives its result once it is durable; raises SpoolError or NotFound."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self.submit(Request(work, future))
+        return await future
+
+    def stop(self) -> None:
+        """Finish all that was submitted, and wait for it; blocks."""
+        self.submit(None)
+        self._thread.join()
+
+    # ------------------------------------------------------------------------------- in the committer's thread
+
+    def _run(self) -> None:
+        running = True
+        while running:
+            batch, running = self._gather()
+            if batch:
+                self._commit(batch)
+                self._tell(batch)
+            self._tidy(idle=not batch)
+        self._disconnect()
+
+    def _gather(self) -> tuple[list[Acceptance | Request], bool]:
+        """All that is pending, and whether more may come; waits for the first, or until the WAL may be tidied."""
+        batch: list[Acceptance | Request] = []
+        take = self._queue.get
+        try:
+            one = take(timeout=_IDLE_SECONDS) if self._wal_pages else take()
+            while one is not None:
+                batch.append(one)
+                if len(batch) >= _BATCH:
+                    return batch, True
+                one = take(block=False)
+        except Empty:
+            return batch, True
+        return batch, False
+
+    def _commit(self, batch: list[Acceptance | Request]) -> None:
+        """Make all of a batch durable, or give each that is not an error; never raises."""
+        committing = False
+        try:
+            connection = self._connect()
+            acceptances = self._seal([one for one in batch if isinstance(one, Acceptance)])
+            requests = [one for one in batch if isinstance(one, Request)]
+            tx = self._together(connection, acceptances, requests)
+            if tx is None:
+                tx = self._singly(connection, acceptances, requests)
+            committing = True
+            connection.execute("COMMIT")
+        except BaseException as error:
+            self._fail(batch, error, committing)
+            return
+        self.counts = tx.counts
+        self._files.remove(tx.files)
+        for one in batch:
+            if isinstance(one, Acceptance) and one.error is not None:
+                one.content.forget()
+
+    def _seal(self, acceptances: list[Acceptance]) -> list[Acceptance]:
+        """Those that may be written now: drafts checked, files durable; the others get their error."""
+        sealed: list[Acceptance] = []
+        room = None if self._budget is None else self._budget - self.counts.octets
+        named = False
+        for one in acceptances:
+            try:
+                check_draft(one.draft, self._shard_prefix)
+                if room is not None:
+                    room -= len(one.draft.prefix) + one.content.size
+                    if room < 0:
+                        raise StorageFull("the spool's budget is used up", "remove messages, or allow a larger budget")
+                if one.content.file is not None:
+                    one.content.seal()
+                    named = True
+                sealed.append(one)
+            except SpoolError as error:
+                one.error = error
+            except OSError as error:
+                one.error = storage_fault(error, f"content of {one.draft.id} did not reach the disk")
+        if named:
+            self._files.sync()  # one for all files of the batch; an error here is everybody's
+        return sealed
+
+    def _together(
+        self, connection: apsw.Connection, acceptances: list[Acceptance], requests: list[Request]
+    ) -> Transaction | None:
+        """The quick way: everything in one go. None, with nothing done, when the engine refuses any part of it."""
+        connection.execute("BEGIN IMMEDIATE")
+        tx = Transaction(connection, self.counts)
+        try:
+            if acceptances:
+                keeping.accept(tx, [(one.draft, one.content) for one in acceptances])
+            for request in requests:
+                _work(request, tx)
+        except _FATAL:
+            raise
+        except Exception:
+            connection.execute("ROLLBACK")
+            return None
+        return tx
+
+    def _singly(
+        self, connection: apsw.Connection, acceptances: list[Acceptance], requests: list[Request]
+    ) -> Transaction:
+        """The careful way: each in a savepoint of its own, so that a bad one is undone alone."""
+        connection.execute("BEGIN IMMEDIATE")
+        tx = Transaction(connection, self.counts)
+        everybody: list[Acceptance | Request] = [*acceptances, *requests]
+        for one in everybody:
+            one.error = None
+            before, files = tx.counts.copy(), len(tx.files)
+            connection.execute("SAVEPOINT one")
+            try:
+                if isinstance(one, Acceptance):
+                    keeping.accept(tx, [(one.draft, one.content)])
+                else:
+                    _work(one, tx)
+            except _FATAL:
+                raise
+            except Exception as error:
+                connection.execute("ROLLBACK TO one")
+                tx.counts = before
+                del tx.files[files:]
+                one.error = _refusal(one, error)
+            connection.execute("RELEASE one")
+        return tx
+
+    def _fail(self, batch: list[Acceptance | Request], error: BaseException, committing: bool) -> None:
+        """Tell everybody, and let go of the connection: its state, and the kernel's cache, are not to be trusted."""
+        _LOG.error("a transaction of %d requests failed: %s: %s", len(batch), type(error).__name__, error)
+        system_errno = 0 if self._connection is None else self._connection.system_errno
+        doubtful = committing and not isinstance(error, apsw.FullError)
+        for one in batch:
+            one.error = _fault(error, system_errno)
+            if isinstance(one, Acceptance):
+                if doubtful:
+                    self._doubtful.append((one.draft.id, one.content))
+                else:
+                    one.content.forget()
+        if not (isinstance(error, apsw.FullError) and self._undo()):
+            self._disconnect()
+
+    def _undo(self) -> bool:
+        """After a full disk, which SQLite notices before it commits, the connection is as good as before."""
+        connection = self._connection
+        if connection is None:
+            return False
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except apsw.Error:
+            return False
+        return True
+
+    def _tell(self, batch: list[Acceptance | Request]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._deliver, batch)
+        except RuntimeError:
+            _LOG.error("the event loop ended before %d outcomes were told", len(batch))
+
+    # ------------------------------------------------------------------------------------------- the connection
+
+    def _adopt(self, connection: apsw.Connection) -> None:
+        connection.set_wal_hook(self._count_wal)
+        self._connection = connection
+        self._wal_pages = 0
+
+    def _connect(self) -> apsw.Connection:
+        """The connection; opened afresh, and cleared of what a failed commit may have left, after a fault."""
+        if self._connection is None:
+            connection = self._open_connection()
+            self._take_back(connection)
+            self._adopt(connection)
+            _LOG.warning("the spool's database was opened again after a fault")
+            return connection
+        return self._connection
+
+    def _take_back(self, connection: apsw.Connection) -> None:
+        """Delete messages that were reported as failed, should the disk have kept them: their senders try again."""
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            tx = Transaction(connection, Counts())
+            keeping.remove(tx, [message_id for message_id, _ in self._doubtful])
+            connection.execute("COMMIT")
+            self.counts = count_all(connection)
+        except apsw.Error as error:
+            connection.close(True)
+            raise _fault(error, 0) from error
+        for _, content in self._doubtful:
+            content.forget()
+        self._doubtful.clear()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close(True)
+            except apsw.Error as error:
+                _LOG.error("closing the spool's database: %s", error)
+
+    def _count_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _tidy(self, idle: bool) -> None:
+        """Write the WAL back when it is long or nobody waits; see how much of the database is free for reuse."""
+        connection = self._connection
+        if connection is None or not (idle or self._wal_pages >= self._checkpoint_at):
+            return
+        try:
+            in_wal, written = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self.reusable = connection.pragma("freelist_count") * connection.pragma("page_size")
+        except apsw.Error as error:
+            # The WAL stays as it is, and its pages are written again: nothing was lost.
+            _LOG.error("writing the spool's WAL back failed: %s", error)
+            in_wal, written = self._wal_pages, 0
+        self._wal_pages = 0 if in_wal == written else in_wal
+        self._checkpoint_at = self._wal_pages + _CHECKPOINT_PAGES
+
+    # --------------------------------------------------------------------------------------- on the event loop
+
+    def _deliver(self, batch: list[Acceptance | Request]) -> None:
+        for one in batch:
+            self._call(one.finish)
+        accepted = [one.draft for one in batch if isinstance(one, Acceptance) and one.error is None]
+        if accepted:
+            self._call(self._on_accepted, accepted)
+
+    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+        try:
+            function(*arguments)
+        except Exception as error:  # one caller's fault must not cost the others their answer
+            self._loop.call_exception_handler({"message": "a spool callback failed", "exception": error})
+
+
+def _work(request: Request, tx: Transaction) -> None:
+    try:
+        request.result = request.work(tx)
+    except (NotFound, SpoolError) as error:
+        request.error = error
+
+
+def _refusal(one: Acceptance | Request, error: Exception) -> SpoolError:
+    """Why this one could not be done, while its neighbours could."""
+    if not isinstance(one, Acceptance):
+        return SpoolError(f"the spool could not do this: {type(error).__name__}: {error}")
+    name = one.draft.id
+    if isinstance(error, apsw.ConstraintError):
+        return SpoolError(f"message {name} is in the spool already")
+    if isinstance(error, UnicodeEncodeError):
+        return SpoolError(f"message {name} has text that is no Unicode: {error.reason}")
+    return SpoolError(f"message {name} could not be stored: {type(error).__name__}: {error}")
+
+
+def _fault(error: BaseException, system_errno: int) -> SpoolError:
+    """What to tell everybody of a transaction that failed."""
+    if isinstance(error, SpoolError):
+        return type(error)(error.message, error.hint)
+    if isinstance(error, OSError):
+        return storage_fault(error, "content did not reach the disk")
+    full = isinstance(error, apsw.IOError) and system_errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or isinstance(error, apsw.FullError):
+        return StorageFull("the spool's disk is full", "free space or inodes on it")
+    return SpoolError(
+        f"the spool could not commit: {type(error).__name__}: {error}", "see the system's log for the disk"
+    )
