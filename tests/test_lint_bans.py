@@ -125,6 +125,16 @@ ALLOWED_EVERYWHERE = [
 ]
 
 
+def test_a_constant_may_come_from_a_neighbour(tmp_path: Path) -> None:
+    schema = tmp_path / "postroad/spool/schema.py"
+    schema.parent.mkdir(parents=True)
+    schema.write_text("COLUMNS = 'a, b'\nTABLE = given()\n")
+    good = "from postroad.spool.schema import COLUMNS as C\nQUERY: Final = 'SELECT ' + C + ' FROM m'\n"
+    assert problems(tmp_path, "spool/sqlite.py", good) == []
+    bad = "from postroad.spool.schema import TABLE\nQUERY = 'SELECT a FROM ' + TABLE\n"
+    assert len(problems(tmp_path, "spool/sqlite.py", bad)) == 1
+
+
 @pytest.mark.parametrize("text", ALLOWED_EVERYWHERE)
 def test_the_whole_house_may(tmp_path: Path, text: str) -> None:
     assert problems(tmp_path, "service.py", text + "\n") == []

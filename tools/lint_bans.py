@@ -12,6 +12,7 @@ for a regular expression, `# sql: …` for SQL, `# reply: …` for a code or a r
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -71,13 +72,16 @@ Finding = tuple[ast.AST, str]
 Ban = Callable[[File, ast.AST], Iterator[Finding]]
 
 
-def read(path: Path, source: Path) -> File:
+def read(path: Path, source: Path, *, follow: bool = True) -> File:
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text, str(path))
     file = File(path.relative_to(source).as_posix(), tree, text.split("\n"), {})
     for node in tree.body:
         target, value = None, None
         match node:
+            case ast.ImportFrom(module=str(module), names=names, level=0) if follow:
+                known = constants_of(module, source)
+                file.constants |= {each.asname or each.name: known[each.name] for each in names if each.name in known}
             case ast.Assign(targets=[ast.Name(id=target)], value=value):
                 pass
             case ast.AnnAssign(target=ast.Name(id=target), value=value):
@@ -86,6 +90,14 @@ def read(path: Path, source: Path) -> File:
         if target and folded is not None:
             file.constants[target] = folded
     return file
+
+
+@functools.cache
+def constants_of(module: str, source: Path) -> dict[str, str | bytes]:
+    """The constant texts that a module of ours lends to others."""
+    package, _, name = module.partition(".")
+    path = source / f"{name.replace('.', '/')}.py"
+    return read(path, source, follow=False).constants if package == source.name and path.is_file() else {}
 
 
 def fold(file: File, node: ast.AST | None) -> str | bytes | None:
