@@ -18,7 +18,7 @@ from postroad.spool.schema import (
     INSERT_MESSAGE,
     INSERT_RECIPIENT,
     QUEUED,
-    RECIPIENT_COLUMNS,
+    SELECT_HELD,
 )
 from postroad.spool.transaction import Transaction
 from postroad.spool.transitions import held_attempt, recipient_matches, released_attempt
@@ -28,7 +28,6 @@ CHUNK: Final = 500
 #: Rows that one INSERT takes: each statement lets go of the interpreter, and one for many is cheaper than many.
 _ROWS: Final = 50
 
-_HELD_ONES: Final = "SELECT " + RECIPIENT_COLUMNS + " FROM recipient WHERE message = ? AND state = 1 ORDER BY number"
 _HOLD: Final = "UPDATE recipient SET state = 1, next_due = NULL, wake = NULL, note = ? WHERE message = ? AND number = ?"
 _RELEASE: Final = (
     "UPDATE recipient SET state = 0, next_due = ?1, wake = max(?1, expires), note = ''"
@@ -106,7 +105,7 @@ def release(tx: Transaction, now: float, query: MessageQuery, due: float, note: 
 
 
 def _held_numbers(tx: Transaction, sequence: int, query: MessageQuery, note: str) -> Iterator[int]:
-    for row in tx.rows(_HELD_ONES, (sequence,)):
+    for row in tx.rows(SELECT_HELD, (sequence,)):
         try:
             one = recipient_from(row, f"number {sequence}")
         except CorruptRow as error:

@@ -13,17 +13,11 @@ from postroad.envelope import Attempt, Batch, Outcome, Recipient, Result
 from postroad.errors import NotFound
 from postroad.spool.coding import encode
 from postroad.spool.rows import CorruptRow, message_from, recipient_from, report
-from postroad.spool.schema import DELIVERED, MESSAGE_COLUMNS, RECIPIENT_COLUMNS, STATE_NUMBERS
+from postroad.spool.schema import DELIVERED, LEND, SELECT_LEASED, SELECT_MESSAGE, STATE_NUMBERS
 from postroad.spool.transaction import Transaction
 from postroad.spool.transitions import settled, wake_time
 
 _DUE: Final = "SELECT message, destination FROM recipient WHERE wake <= ? ORDER BY wake, message, number"
-_LEND: Final = (
-    "UPDATE recipient SET token = ?1, expires = ?2, wake = max(next_due, ?2)"
-    " WHERE message = ?3 AND destination = ?4 AND wake <= ?5 RETURNING " + RECIPIENT_COLUMNS
-)
-_MESSAGE: Final = "SELECT " + MESSAGE_COLUMNS + " FROM message WHERE sequence = ?"
-_LEASED: Final = "SELECT " + RECIPIENT_COLUMNS + " FROM recipient WHERE message = ? AND token = ?"
 _SETTLE: Final = (
     "UPDATE recipient SET state = ?, attempts = ?, next_due = ?, reply = ?, note = ?, token = 0, expires = 0, wake = ?"
     " WHERE message = ? AND number = ?"
@@ -50,8 +44,8 @@ def lease(tx: Transaction, token: Callable[[], int], now: float, limit: int, sec
 
 
 def _lend(tx: Transaction, token: int, sequence: int, destination: str, now: float, expires: float) -> Batch | None:
-    rows = tx.rows(_LEND, (token, expires, sequence, destination, now))
-    message = tx.execute(_MESSAGE, (sequence,)).fetchone()
+    rows = tx.rows(LEND, (token, expires, sequence, destination, now))
+    message = tx.execute(SELECT_MESSAGE, (sequence,)).fetchone()
     try:
         if message is None:
             raise CorruptRow(f"number {sequence}", "it has recipients but no row of its own")
@@ -124,7 +118,7 @@ def _leased(tx: Transaction, batch: Batch) -> dict[int, Recipient] | None:
     sequence = batch.message.sequence
     if tx.execute("SELECT id FROM message WHERE sequence = ?", (sequence,)).get != batch.message.id:
         return None
-    rows = tx.rows(_LEASED, (sequence, batch.token))
+    rows = tx.rows(SELECT_LEASED, (sequence, batch.token))
     found = [recipient_from(row, batch.message.id) for row in rows]
     leased = {recipient.number: recipient for recipient in found}
     if any(recipient.number not in leased for recipient in batch.message.recipients):

@@ -16,8 +16,8 @@ from postroad.spool.interface import MessageQuery
 from postroad.spool.schema import (
     MATCHING_NEWEST_FIRST,
     MATCHING_OLDEST_FIRST,
-    MESSAGE_COLUMNS,
-    RECIPIENT_COLUMNS,
+    SELECT_MESSAGE,
+    SELECT_RECIPIENTS,
     STATE_NUMBERS,
     STATES,
 )
@@ -25,8 +25,6 @@ from postroad.spool.schema import (
 _LOG: Final = logging.getLogger("postroad.spool")
 _NO_BOUND: Final = (1 << 63) - 1
 
-_ONE_MESSAGE: Final = "SELECT " + MESSAGE_COLUMNS + " FROM message WHERE sequence = ?"
-_ITS_RECIPIENTS: Final = "SELECT " + RECIPIENT_COLUMNS + " FROM recipient WHERE message = ? ORDER BY number"
 _ITS_ATTEMPTS: Final = (
     "SELECT at, seconds, route, host, results, transcript FROM attempt WHERE message = ? ORDER BY line"
 )
@@ -81,10 +79,10 @@ def sequence_of(connection: apsw.Connection, message_id: MessageId) -> int:
 
 def load_message(connection: apsw.Connection, sequence: int) -> StoredMessage:
     """One message with all its recipients; raises NotFound or CorruptRow."""
-    row = connection.execute(_ONE_MESSAGE, (sequence,)).fetchone()
+    row = connection.execute(SELECT_MESSAGE, (sequence,)).fetchone()
     if row is None:
         raise NotFound(f"no message with number {sequence} in the spool")
-    rows = connection.execute(_ITS_RECIPIENTS, (sequence,)).fetchall()
+    rows = connection.execute(SELECT_RECIPIENTS, (sequence,)).fetchall()
     return message_from(row, tuple(recipient_from(one, row[1]) for one in rows))
 
 

@@ -74,6 +74,15 @@ STATE_NUMBERS: Final = {state: number for number, state in enumerate(STATES)}
 MESSAGE_COLUMNS: Final = "sequence, id, reverse_path, parameters, received_at, size, origin"
 RECIPIENT_COLUMNS: Final = "number, forward_path, destination, parameters, state, attempts, next_due, reply, note"
 
+SELECT_MESSAGE: Final = "SELECT " + MESSAGE_COLUMNS + " FROM message WHERE sequence = ?"
+SELECT_RECIPIENTS: Final = "SELECT " + RECIPIENT_COLUMNS + " FROM recipient WHERE message = ? ORDER BY number"
+SELECT_LEASED: Final = "SELECT " + RECIPIENT_COLUMNS + " FROM recipient WHERE message = ? AND token = ?"
+SELECT_HELD: Final = "SELECT " + RECIPIENT_COLUMNS + " FROM recipient WHERE message = ? AND state = 1 ORDER BY number"
+LEND: Final = (
+    "UPDATE recipient SET token = ?1, expires = ?2, wake = max(next_due, ?2)"
+    " WHERE message = ?3 AND destination = ?4 AND wake <= ?5 RETURNING " + RECIPIENT_COLUMNS
+)
+
 INSERT_MESSAGE: Final = (
     "INSERT INTO message (sequence, id, reverse_path, parameters, received_at, size, origin, file) VALUES "
 )
