@@ -66,7 +66,7 @@ ALLOWED_IN_PROTOCOL = [
     "int(3.5)",
     r"import re; re.compile(r'[0-9]{1,3}\Z')",
     "import re; re.compile(rb'a\\$')",
-    "import re; re.compile('(?:a++b)*+c')",
+    "import re; re.compile('(?>(?:a++b)*)c')",
     "import re; re.compile('(?:(?>a+)b)*c')",
     "import re; re.compile('(?:a{3}b)*c')",
     "import re; re.compile('[a-z]*: *x')",
@@ -83,6 +83,7 @@ def test_protocol_rooms_may(tmp_path: Path, text: str) -> None:
 
 
 CAUGHT_EVERYWHERE = [
+    (r"import re; re.compile(r'a++(?:\.a++)*+')", "before 3.11.5"),
     ("subprocess.run(command, shell=True)", "shell=True"),
     ("subprocess.run(command, shell=wanted)", "shell=True"),
     ("os.system(command)", "os.system"),
@@ -178,3 +179,27 @@ def test_backtracking_is_seen(pattern: str) -> None:
 def test_linear_patterns_pass(pattern: str) -> None:
     assert regex_check.faults(pattern) == []
     assert regex_check.faults(pattern.encode()) == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"(?:\.a++)*+",
+        r"(?:=b+)?+",
+        r"(?:ab{2}c)*+",
+        r"(?:a(?:b|cd)e)++",
+        r"(?:a(?=b)b)*+",
+        r"(?:a|b{2})*+",
+        r"((?:a+))*+",
+    ],
+)
+def test_possessive_groups_that_old_pythons_get_wrong_are_seen(pattern: str) -> None:
+    assert regex_check.broken(pattern)
+    assert not regex_check.broken(f"(?>{pattern.removesuffix('+')})")
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"a*+", r"[ab]++", r"(?:ab)*+", r"(?:ab|[cd]e|.)*+", r"(a(b))?+", r"(?>(?:\.a++)*)"]
+)
+def test_simple_possessives_pass(pattern: str) -> None:
+    assert regex_check.broken(pattern) == []

@@ -2,7 +2,7 @@
 """What our code may not do: `tools/lint_bans.py [SOURCE]` prints each place, and exits 1 on one.
 
 In protocol rooms, where text comes from strangers: int() without a strict match, `\\d`, `$` and backtracking in
-regular expressions, splitlines(), the email package. Everywhere: a shell, SQL put together from variables, replies
+regular expressions, splitlines(), the email package. Everywhere: patterns that old Pythons get wrong, a shell, SQL put together from variables, replies
 made outside of the files that own them, and decisions on a reply's code outside of the files that may take them.
 
 Where a ban does not fit, a comment on the line (or the one above) says why: `# strict: …` for int(), `# linear: …`
@@ -143,6 +143,15 @@ def ban_email(_: File, node: ast.AST) -> Iterator[Finding]:
             yield node, "the email package rewrites octets: use postroad.message"
 
 
+def ban_broken_regex(file: File, node: ast.AST) -> Iterator[Finding]:
+    """In all rooms; there is no excuse for a match that is wrong."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr=called), args=[pattern, *_]):
+            text = fold(file, pattern) if called in REGEX_CALLS else None
+            for fault in regex_check.broken(text, flags_of(node)) if text is not None else ():
+                yield node, fault
+
+
 def ban_regex(file: File, node: ast.AST) -> Iterator[Finding]:
     match node:
         case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr=called), args=[pattern, *_]):
@@ -256,7 +265,7 @@ def ban_explaining(file: File, node: ast.AST) -> Iterator[Finding]:
 
 
 PROTOCOL_BANS: tuple[Ban, ...] = (ban_int, ban_splitlines, ban_email, ban_regex)
-HOUSE_BANS: tuple[Ban, ...] = (ban_shell, ban_sql, ban_replies, ban_explaining)
+HOUSE_BANS: tuple[Ban, ...] = (ban_broken_regex, ban_shell, ban_sql, ban_replies, ban_explaining)
 
 
 def problems(source: Path = SOURCE) -> list[str]:

@@ -1,8 +1,11 @@
-"""Can this regular expression backtrack? A heuristic on Python's own parse of it.
+r"""Can this regular expression backtrack? A heuristic on Python's own parse of it.
 
 It finds the two shapes that cost more than linear time on hostile text: a repetition within a repetition, and two
 long repetitions behind each other that can share characters. A possessive quantifier (`a*+`) or an atomic group
-(`(?>…)`) gives nothing back and is always fine.
+(`(?>…)`) gives nothing back.
+
+Beware of a possessive quantifier behind a group: before Python 3.11.5 (Debian 12 has 3.11.2), `(?:\.a++)*+` swallows the
+dot of ".b", because a failed turn of the group does not go back to its beginning. `(?>(?:\.a++)*)` is right everywhere.
 """
 
 from __future__ import annotations
@@ -42,6 +45,32 @@ def faults(pattern: str | bytes, flags: int = 0) -> list[str]:
     if any(overlapping(sequence) for sequence in sequences(tree)):
         found.append("two long repetitions share characters and can backtrack: make the first one possessive or atomic")
     return list(dict.fromkeys(found))
+
+
+def broken(pattern: str | bytes, flags: int = 0) -> list[str]:
+    """What the oldest Pythons we support get wrong: a possessive group whose turn can fail midway."""
+    for code, argument in walk(parser.parse(pattern, flags)):
+        if code is op.POSSESSIVE_REPEAT and not is_simple_turn(argument[2]):
+            return [
+                "a possessive group with more than characters in it matches too much before 3.11.5: write (?>(?:…)*)"
+            ]
+    return []
+
+
+def is_simple_turn(body: Sequence[Item]) -> bool:
+    """Only characters, or alternatives of only characters: those Pythons get them right."""
+    if len(body) == 1 and body[0][0] is op.SUBPATTERN:
+        return is_simple_turn(body[0][1][3])
+    if len(body) == 1 and body[0][0] is op.BRANCH:
+        return all(map(is_characters, bodies(body[0])))
+    return is_characters(body)
+
+
+def is_characters(body: Sequence[Item]) -> bool:
+    return all(
+        code in (op.LITERAL, op.NOT_LITERAL, op.IN, op.ANY) or (code is op.SUBPATTERN and is_characters(argument[3]))
+        for code, argument in body
+    )
 
 
 def walk(tree: Sequence[Item]) -> Iterator[Item]:
