@@ -12,10 +12,10 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from postroad.address import Mailbox
-from postroad.errors import LocalProtocolError, PostroadError, RemoteProtocolError
+from postroad.errors import PostroadError, RemoteProtocolError
 from postroad.net.connecting import Endpoint, Target, UseTls, endpoints_of, open_endpoint, reason_of
 from postroad.net.tls import describe
 from postroad.replies import Reply
@@ -82,8 +82,8 @@ class SmtpClient(asyncio.Protocol):
         self.engine = ClientEngine(lmtp=endpoint.target.lmtp, timeouts=options.timeouts)
         self.host = str(endpoint)
         """Who answers: ``mx.example.net [192.0.2.1]:25``."""
-        self.security = "clear"
-        """``TLSv1.3 …, certificate not verified``, or ``clear`` and why."""
+        self.security = "in clear"
+        """``TLSv1.3 …, certificate not verified``, or ``in clear`` and why."""
         self.messages = 0
         """Transactions begun on this connection."""
         self._endpoint = endpoint
@@ -118,7 +118,7 @@ class SmtpClient(asyncio.Protocol):
                     except ConnectFault as again:
                         last = again
                     else:
-                        client.security = f"clear after {fault.message}"
+                        client.security = f"in clear, since {fault.message}"
                         return client
             except ConnectFault as fault:
                 last = fault
@@ -214,7 +214,7 @@ class SmtpClient(asyncio.Protocol):
                 await self._handshake()
                 await self._hello()
             else:
-                self.security = "clear: STARTTLS was refused"
+                self.security = "in clear, since STARTTLS was refused"
         if tls is UseTls.REQUIRED and not self.engine.tls:
             raise self._connect_fault("TLS is required here and the host offers none")
         if self._options.account:
@@ -321,10 +321,8 @@ class SmtpClient(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        if not isinstance(transport, asyncio.Transport):
-            raise LocalProtocolError("a stream transport is needed")
-        self._transport = transport
-        transport.set_write_buffer_limits(high=_HIGH_WATER)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's do not inherit from asyncio's
+        self._transport.set_write_buffer_limits(high=_HIGH_WATER)
 
     def data_received(self, data: bytes) -> None:
         """Octets of the host."""

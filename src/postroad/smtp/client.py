@@ -21,6 +21,7 @@ from postroad.smtp import reactions
 from postroad.smtp.client_auth import AuthExchange
 from postroad.smtp.client_commands import (
     ENDS_GROUP,
+    VERBS,
     Auth,
     Command,
     Data,
@@ -371,7 +372,7 @@ class ClientEngine:
     def _verb_of(self, command: Command) -> Verb:
         if isinstance(command, Hello):
             return Verb.LHLO if self.lmtp else Verb.EHLO
-        return _VERBS[type(command)]
+        return VERBS[type(command)]
 
     def _line_of(self, command: Command, verb: Verb) -> bytes:
         match command:
@@ -415,12 +416,3 @@ class ClientEngine:
         self.state = self._ahead = State.CLOSED
         self._framer.clear()
         return self._ended
-
-
-_VERBS: Final = {
-    StartTls: Verb.STARTTLS,
-    Auth: Verb.AUTH,
-    Mail: Verb.MAIL,
-    Rcpt: Verb.RCPT,
-    Data: Verb.DATA,
-}

@@ -87,8 +87,12 @@ ENDS_GROUP: Final = frozenset(
     {Verb.EHLO, Verb.HELO, Verb.LHLO, Verb.STARTTLS, Verb.AUTH, Verb.DATA, Verb.NOOP, Verb.QUIT}
 )
 
-_BARE: Final = {
+#: Hello is EHLO, HELO or LHLO.
+VERBS: Final[dict[type[Command], Verb]] = {
     StartTls: Verb.STARTTLS,
+    Auth: Verb.AUTH,
+    Mail: Verb.MAIL,
+    Rcpt: Verb.RCPT,
     Data: Verb.DATA,
     Rset: Verb.RSET,
     Noop: Verb.NOOP,
@@ -118,7 +122,7 @@ def rcpt_line(command: Rcpt) -> bytes:
 
 def bare_line(command: StartTls | Data | Rset | Noop | Quit) -> bytes:
     """A command that has no argument here."""
-    return _line(_BARE[type(command)])
+    return _line(VERBS[type(command)])
 
 
 def auth_line(mechanism: str, initial_response: str | None) -> bytes:
