@@ -9,10 +9,10 @@ from postroad.envelope import NewRecipient
 from postroad.errors import AddressSyntaxError
 from postroad.policy.relaying import (
     AUTHENTICATION_REQUIRED,
-    DOMAIN_ON_HOLD,
     INBOX,
     NO_ROUTE,
     RELAYING_DENIED,
+    ROUTE_IS_HOLD,
     SENDER_NOT_YOURS,
     UNKNOWN_USER,
     Catching,
@@ -187,7 +187,7 @@ def test_a_local_recipient_goes_at_once() -> None:
 
 
 def test_a_domain_on_hold_holds() -> None:
-    assert destine("<kana@held.example>") == NewRecipient("kana@held.example", "held.example", "", DOMAIN_ON_HOLD)
+    assert destine("<kana@held.example>") == NewRecipient("kana@held.example", "held.example", "", ROUTE_IS_HOLD)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_a_domain_on_hold_holds() -> None:
         ("<Postmaster@ours.example>", "Postmaster@ours.example", "ours.example", ""),
         ("<postmaster@mx.ours.example>", "postmaster@ours.example", "ours.example", ""),
         ("<POSTMASTER@any.example>", "kana@ours.example", "ours.example", ""),
-        ("<postmaster@held.example>", "postmaster@held.example", "held.example", DOMAIN_ON_HOLD),
+        ("<postmaster@held.example>", "postmaster@held.example", "held.example", ROUTE_IS_HOLD),
         ("<postmaster@away.example>", "boss@elsewhere.example", "elsewhere.example", NO_ROUTE),
     ],
 )

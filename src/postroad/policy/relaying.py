@@ -25,7 +25,7 @@ AUTHENTICATION_REQUIRED: Final = Reply(530, "Authentication required", "5.7.0")
 SENDER_NOT_YOURS: Final = Reply(553, "This account may not send with this reverse-path", "5.7.1")
 
 NO_ROUTE: Final = "no route"
-DOMAIN_ON_HOLD: Final = "the domain is on hold"
+ROUTE_IS_HOLD: Final = "the route is hold"
 INBOX: Final = "inbox"
 
 
@@ -94,7 +94,7 @@ def decide(mailbox: Mailbox, domains: Domains, hostname: str, may_relay: bool) -
 
 
 def _within(mailbox: Mailbox, domain: LocalDomain) -> Destination:
-    return Destination(mailbox, domain.name, DOMAIN_ON_HOLD if domain.on_hold else "")
+    return Destination(mailbox, domain.name, ROUTE_IS_HOLD if domain.on_hold else "")
 
 
 def _to_postmaster(mailbox: Mailbox, domain: LocalDomain | None, domains: Domains, hostname: str) -> Destination:

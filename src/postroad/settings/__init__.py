@@ -7,6 +7,7 @@ from postroad.settings.checking import create_state, verify
 from postroad.settings.coherence import is_loopback, shown
 from postroad.settings.hostname import default_hostname
 from postroad.settings.model import (
+    LOOPBACK,
     SOFTWARE,
     Account,
     Address,
@@ -27,6 +28,7 @@ from postroad.settings.reading import Overrides, default_state, development, loa
 from postroad.settings.tables import SettingsErrors
 
 __all__ = [
+    "LOOPBACK",
     "SOFTWARE",
     "Account",
     "Address",

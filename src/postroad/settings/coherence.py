@@ -41,7 +41,7 @@ def _check_state(settings: Settings, faults: Faults) -> None:
 
 
 def _check_roles(settings: Settings, faults: Faults) -> None:
-    if not any(True for _ in settings.listeners):
+    if not any(key in faults.places for key in ("mx", "submission", "submissions", "dev")):
         faults.add("", "nothing to listen on", "add a table: [mx], [submission], [submissions] or [dev]")
     if settings.submissions is not None and settings.tls is None:
         faults.add("submissions", "[submissions] speaks TLS from the first octet: [tls] is missing")

@@ -79,7 +79,7 @@ class Domain:
     name: str
     """Lower-case A-labels, or an address literal."""
     deliver: str
-    """``maildir:/path``, ``smtp:HOST:PORT`` or ``hold``; read by delivery."""
+    """The route as written: ``maildir:/path/{domain}/{user}``, ``smtp:HOST:PORT``, ``hold``; delivery reads it."""
     recipients: tuple[str, ...] | None = None
     """The local parts that exist, in lower case; None: every one."""
     postmaster: str = ""
@@ -100,7 +100,7 @@ class Account:
 class Retry:
     """When a deferred recipient is tried again."""
 
-    schedule: tuple[float, ...] = (300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0)
+    schedule: tuple[float, ...] = (300.0, 1800.0, 3600.0, 7200.0, 14400.0)
     """Seconds between attempts; the last one repeats."""
     expire: float = 432000.0
     """Seconds after acceptance when trying ends (RFC 5321 section 4.5.4.1: 4 to 5 days)."""

@@ -28,6 +28,7 @@ def find_places(toml: str) -> dict[str, int]:
             if header is not None:
                 table = _table_path(header, counts)
                 places.setdefault(table, line_number)
+                places.setdefault(table.rpartition(".")[0] if header[1] == "[[" else table, line_number)
                 continue
             if key is not None:
                 _add(places, table, _split(key[1]), line_number)

@@ -218,7 +218,7 @@ def _domain(table: Table) -> Domain:
     name = table.need("name", v.domain, "", 'for example name = "example.com"')
     return Domain(
         name=name,
-        deliver=table.need("deliver", v.deliver, "hold", v.ROUTES),
+        deliver=table.need("deliver", v.deliver, "hold", '"maildir:/path/{domain}/{user}", "smtp:HOST:PORT" or "hold"'),
         recipients=table.take("recipients", lambda value: _recipients(value, name), None),
         postmaster=table.take("postmaster", v.mailbox, ""),
     )

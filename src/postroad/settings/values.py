@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from postroad.address import normal_domain, parse_domain, parse_mailbox
+from postroad.delivery.routing import parse_route
 from postroad.errors import AddressSyntaxError, SettingsError
 from postroad.settings.model import Address, Network
 
@@ -27,8 +28,6 @@ _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/\s]+)):([0-9]{1,5})\Z
 _ARGON2ID = re.compile(
     r"\$argon2id\$v=19\$m=([0-9]{1,7}),t=([0-9]{1,3}),p=([0-9]{1,2})\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{16,86}\Z"
 )
-#: What ``[[domain]] deliver`` may be.
-ROUTES: Final = 'deliver is "maildir:/path/{domain}/{user}", "smtp:HOST:PORT" or "hold"'
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
 
 
@@ -280,21 +279,7 @@ def url(value: object) -> str:
 
 
 def deliver(value: object) -> str:
-    """A route of ``[[domain]] deliver``: its scheme and shape; what it means is read by delivery."""
+    """A route of ``[[domain]] deliver``, judged by delivery itself; kept as it is written."""
     written = word(value)
-    scheme, _, rest = written.partition(":")
-    if written == "hold":
-        return written
-    if scheme == "lmtp":
-        raise SettingsError("lmtp: is not available yet", ROUTES)
-    if scheme == "smtp":
-        if host_port(rest)[1] == 0:
-            raise SettingsError("port 0 cannot be connected to")
-    elif scheme == "maildir":
-        absolute_path(rest)
-        unknown = re.sub(r"\{(?:user|domain)\}", "", rest)
-        if "{" in unknown or "}" in unknown:
-            raise SettingsError("only {user} and {domain} may stand in the path")
-    else:
-        raise SettingsError(f"{written[:80]!r} is no route", ROUTES)
+    parse_route(written)
     return written
