@@ -141,14 +141,6 @@ def test_the_defaults_are_those_of_the_rooms() -> None:
     assert settings.Retry() == settings.Retry(Schedule().steps, Schedule().expire)
 
 
-def test_the_reserve_of_the_disk() -> None:
-    limits = settings.Limits()
-    assert limits.reserve(10 * 2**40) == 2**30
-    assert limits.reserve(2**30) == 100 * 2**20
-    assert limits.reserve(10 * 2**30) == 10 * 2**30 // 20
-    assert settings.Limits(min_free=7).reserve(2**40) == 7
-
-
 def test_no_file_is_dev_mode(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     found = load(None)

@@ -126,18 +126,12 @@ class Limits:
     recipients: int = 1000
     message_size: int = 25 * MIB
     min_free: int | None = None
-    """Octets of the disk that stay free; None: see ``reserve``."""
+    """Octets of the disk that stay free; None: the spool judges by the disk's size, at most 1 GiB."""
     header_size: int = 256 * KIB
     received: int = 100
     line_octets: int = 64 * KIB
     errors: int = 20
     junk_commands: int = 100
-
-    def reserve(self, disk: int) -> int:
-        """Octets that must stay free on a disk of ``disk`` octets, beside the message that is coming in."""
-        if self.min_free is not None:
-            return self.min_free
-        return min(GIB, max(2 * self.message_size, disk // 20, 100 * MIB))
 
 
 @dataclass(frozen=True, slots=True)
