@@ -28,7 +28,6 @@ from postroad.smtp.client_commands import (
     Hello,
     Mail,
     Rcpt,
-    StartTls,
     bare_line,
     hello_line,
     mail_line,

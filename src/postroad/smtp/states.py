@@ -14,6 +14,9 @@ from typing import Final
 class Verb(Enum):
     """The commands, by their word on the wire."""
 
+    # Enum's own hash is a Python function and shows in profiles; members are singletons, so identity is right.
+    __hash__ = object.__hash__
+
     HELO = "HELO"
     EHLO = "EHLO"
     LHLO = "LHLO"
@@ -34,6 +37,8 @@ class Verb(Enum):
 @unique
 class State(Enum):
     """Where a session stands between two commands."""
+
+    __hash__ = object.__hash__
 
     CONNECTED = "the greeting is due"
     GREETED = "EHLO or HELO is due"

@@ -33,14 +33,19 @@ class Transcript:
         else:
             self._left_out += 1
 
-    def mark(self) -> int:
-        """A position for ``text(since=…)``."""
-        return len(self._entries)
+    def clear(self) -> None:
+        """Forget what was said so far."""
+        self._entries.clear()
+        self._left_out = 0
 
-    def text(self, since: int = 0) -> str:
-        """The lines from ``since`` on: ``C: `` client, ``S: `` server, ``-- `` remark; controls shown as ``\\xNN``."""
+    def refusals(self) -> tuple[str, ...]:
+        """The 4yz and 5yz replies, a line each."""
+        return tuple(str(entry) for entry in self._entries if isinstance(entry, Reply) and not entry.is_positive)
+
+    def text(self) -> str:
+        """Its lines: ``C: `` client, ``S: `` server, ``-- `` remark; control characters escaped."""
         lines: list[str] = []
-        for entry in self._entries[since:]:
+        for entry in self._entries:
             if isinstance(entry, Reply):
                 lines.extend("S: " + line for line in _reply_lines(entry))
             elif isinstance(entry, bytes):

@@ -1,0 +1,40 @@
+"""What the session log keeps of a session that has ended."""
+
+from __future__ import annotations
+
+from postroad.inbound.message import origin_of
+from postroad.observe.sessions import SessionRecord
+from postroad.policy.stages import SessionFacts
+from postroad.smtp.server import ServerEngine
+
+
+def session_record(
+    facts: SessionFacts,
+    engine: ServerEngine,
+    began_at: float,
+    seconds: float,
+    messages: tuple[str, ...],
+    ended: str,
+    always: bool,
+) -> SessionRecord | None:
+    """The record of a session; None for one in which nothing was refused, unless ``always``."""
+    transcript = engine.transcript
+    if transcript is None:
+        return None
+    refused = transcript.refusals()
+    if not refused and not always:
+        return None
+    return SessionRecord(
+        id=facts.id,
+        listener=facts.listener,
+        peer=origin_of(facts).peer,
+        hello=facts.hello,
+        account=facts.account,
+        tls=facts.tls,
+        began_at=began_at,
+        seconds=seconds,
+        messages=messages,
+        refusals=refused,
+        ended=ended or "closed",
+        transcript=transcript.text(),
+    )
