@@ -103,6 +103,8 @@ VERBS: Final[dict[type[Command], Verb]] = {
 def hello_line(verb: Verb, name: str) -> bytes:
     """EHLO, HELO or LHLO with our name; raises LocalProtocolError."""
     try:
+        if not name.isascii():  # RFC 6531 section 3.7.1: our own name goes as A-labels
+            raise AddressSyntaxError("beyond ASCII", "write the name as A-labels (xn--…)")
         parse_domain(name)
     except AddressSyntaxError as fault:
         raise LocalProtocolError(f"no name to greet with: {name[:80]!r}", fault.hint) from fault
@@ -134,13 +136,15 @@ def auth_line(mechanism: str, initial_response: str | None) -> bytes:
 
 def check_secret(text: str) -> str:
     """An account or password: no control of any kind (RFC 4616 forbids NUL, the rest no host needs)."""
-    if _CONTROL.search(text) is not None:
+    if _CONTROL.search(text) is not None or not _is_encodable(text):
         raise LocalProtocolError("a control character in an account or password")
     return text
 
 
 def _whole(path: str) -> str:
     """The path, once it reads back as exactly one path."""
+    if not _is_encodable(path):
+        raise LocalProtocolError(f"no Unicode: {path[:80]!r}")
     try:
         rest = take_path(f"<{path}>")[1]
     except AddressSyntaxError as fault:
@@ -161,6 +165,11 @@ def _checked(parameters: Given) -> tuple[str, ...]:
 
 def _line(verb: Verb, *words: str) -> bytes:
     text = " ".join((verb.value, *words))
-    if _CONTROL.search(text) is not None:
+    if _CONTROL.search(text) is not None or not _is_encodable(text):
         raise LocalProtocolError(f"a control character in a command: {text[:80]!r}")
     return text.encode("utf-8") + b"\r\n"
+
+
+def _is_encodable(text: str) -> bool:
+    """False for half of a surrogate pair, which stands for no character."""
+    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)

@@ -7,6 +7,7 @@ RemoteProtocolError: a reply that was guessed could be paired with the wrong com
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from postroad.errors import RemoteProtocolError
@@ -17,6 +18,8 @@ MAX_LINE: Final = 4096
 #: Lines and octets of one reply.
 MAX_LINES: Final = 512
 MAX_OCTETS: Final = 64 * 1024
+
+_CODE: Final = re.compile(rb"[2-5][0-9]{2}")
 
 
 class ReplyFramer:
@@ -50,6 +53,8 @@ class ReplyFramer:
         while (line := self._next_line()) is not None:
             self._octets += len(line) + 2
             self._lines.append(line)
+            if _CODE.match(line) is None:
+                raise RemoteProtocolError(f"no reply line: {line[:60]!r}")
             if line[:3] != self._lines[0][:3]:
                 raise RemoteProtocolError(f"a reply with lines of two codes: {self._lines[0][:3]!r} and {line[:3]!r}")
             if line[3:4] != b"-":
