@@ -20,19 +20,19 @@ MAX_LOCAL_PART: Final = 64
 MAX_DOMAIN: Final = 255
 MAX_PATH: Final = 256
 
-# Possessive quantifiers throughout: none of these can backtrack. U+0080 and above stand for UTF8-non-ascii
+# Possessive and atomic throughout: none of these can backtrack. U+0080 and above stand for UTF8-non-ascii
 # (RFC 6531 section 3.3); C1 controls and separators among them are refused by _check_utf8.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]++"
-_LABEL = r"[A-Za-z0-9\u0080-\U0010ffff]++(?:-++[A-Za-z0-9\u0080-\U0010ffff]++)*+"
-_DOT_STRING = rf"{_ATOM}(?:\.{_ATOM})*+"
-_QUOTED_STRING = r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*+"'
-_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*+"
+_LABEL = r"[A-Za-z0-9\u0080-\U0010ffff]++(?>(?:-++[A-Za-z0-9\u0080-\U0010ffff]++)*)"
+_DOT_STRING = rf"{_ATOM}(?>(?:\.{_ATOM})*)"
+_QUOTED_STRING = r'"(?>(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*)"'
+_DOMAIN = rf"{_LABEL}(?>(?:\.{_LABEL})*)"
 _LITERAL = r"\[[!-Z^-~]++\]"
 _MAILBOX = re.compile(rf"(?:({_DOT_STRING})|({_QUOTED_STRING}))@({_DOMAIN}|{_LITERAL})")
-_SOURCE_ROUTE = re.compile(rf"@{_DOMAIN}(?:,@{_DOMAIN})*+:")
+_SOURCE_ROUTE = re.compile(rf"@{_DOMAIN}(?>(?:,@{_DOMAIN})*):")
 _PLAIN_LOCAL = re.compile(rf"{_DOT_STRING}\Z")
 _DOMAIN_ONLY = re.compile(rf"(?:{_DOMAIN}|{_LITERAL})\Z")
-_TAGGED = re.compile(r"[A-Za-z0-9](?:-*+[A-Za-z0-9]++)*+:[!-Z^-~]++\Z")
+_TAGGED = re.compile(r"[A-Za-z0-9](?>(?:-*+[A-Za-z0-9]++)*):[!-Z^-~]++\Z")
 _QUOTED_PAIR = re.compile(r"\\([ -~])")
 _TO_QUOTE = re.compile(r'(["\\])')
 

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 from postroad.errors import SpoolError, StorageFull
 from postroad.inbound.decisions import ask
 from postroad.inbound.message import IncomingMessage
+from postroad.inbound.pace import Pace
 from postroad.inbound.reception import Reception, new_session_id
 from postroad.inbound.recording import session_record
 from postroad.net.early import has_input
@@ -54,11 +55,10 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_accepted",
         "_began",
-        "_content_octets",
-        "_content_since",
         "_ended",
         "_lost",
         "_message",
+        "_pace",
         "_reception",
         "_registry",
         "_task",
@@ -76,8 +76,7 @@ class Connection(asyncio.Protocol):
         #: Monotonic seconds; the sweeper calls ``expire`` after it.
         self.deadline = math.inf
         self._accepted: tuple[str, ...] = ()
-        self._content_since = 0.0
-        self._content_octets = 0
+        self._pace = Pace(reception.deadlines)
         self._ended = ""
         self._lost = False
         self._message: IncomingMessage | None = None
@@ -300,7 +299,7 @@ class Connection(asyncio.Protocol):
             except StorageFull:
                 self.engine.answer(refusals.STORAGE_SHORT)
             else:
-                self._content_since, self._content_octets = self._reception.clock.monotonic(), 0
+                self._pace.begin(self._reception.clock.monotonic())
                 self.engine.accept()
 
         self._ask("on_content", self._reception.policies.content, (message.transaction,), accept, self._refuse)
@@ -309,7 +308,7 @@ class Connection(asyncio.Protocol):
         message = self._message
         if message is None:
             return
-        self._content_octets += len(event.octets)
+        self._pace.add(len(event.octets))
         try:
             message.write(event.octets)
         except SpoolError as fault:
@@ -362,7 +361,7 @@ class Connection(asyncio.Protocol):
 
     async def _start_tls(self) -> None:
         loop, reception = asyncio.get_running_loop(), self._reception
-        context = reception.starttls
+        context = reception.tls
         try:
             if context is None:
                 raise ConnectionError("no certificate")
@@ -412,8 +411,7 @@ class Connection(asyncio.Protocol):
         if self._ended:
             self._transport.abort()
         elif self.engine.waiting is Waiting.CONTENT:
-            stalled = now >= self._content_since + self._reception.deadlines.content + self._allowance()
-            self.end(refusals.TOO_SLOW if stalled else refusals.TIMED_OUT, "timeout")
+            self.end(refusals.TOO_SLOW if self._pace.is_too_slow(now) else refusals.TIMED_OUT, "timeout")
         elif self.engine.waiting is Waiting.COMMAND:
             self.end(refusals.TIMED_OUT, "timeout")
         else:
@@ -431,6 +429,11 @@ class Connection(asyncio.Protocol):
             self.engine.close(reply, reason)
             self._run()
 
+    def abandon(self) -> None:
+        """Close without a word; for the very end."""
+        if not self._lost:
+            self._transport.abort()
+
     def _close(self) -> None:
         """Close so that the last reply arrives: input that we left unread would reset the connection under it."""
         if self._lost or self._transport.is_closing():
@@ -443,20 +446,7 @@ class Connection(asyncio.Protocol):
             self.deadline = self._reception.clock.monotonic() + self._reception.deadlines.linger
 
     def _set_deadline(self) -> None:
-        waiting = self.engine.waiting
-        now = self._reception.clock.monotonic()
-        deadlines = self._reception.deadlines
-        if waiting is Waiting.COMMAND:
-            self.deadline = now + deadlines.command
-        elif waiting is Waiting.CONTENT:
-            self.deadline = min(now, self._content_since + self._allowance()) + deadlines.content
-        else:
-            self.deadline = math.inf
-
-    def _allowance(self) -> float:
-        """Seconds that the content so far may have taken at the least rate."""
-        rate = self._reception.deadlines.min_rate
-        return self._content_octets / rate if rate else math.inf
+        self.deadline = self._pace.deadline(self.engine.waiting, self._reception.clock.monotonic())
 
     def _the_message(self) -> IncomingMessage:
         message = self._message

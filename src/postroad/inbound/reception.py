@@ -11,6 +11,7 @@ from typing import Protocol
 
 from postroad.clock import Clock
 from postroad.envelope import NewRecipient
+from postroad.inbound.pace import Deadlines
 from postroad.observe.sessions import SessionRecord
 from postroad.policy.stages import Policies, SessionFacts, Verdict
 from postroad.smtp.events import RecipientGiven
@@ -49,19 +50,6 @@ class Counting(Protocol):
     def on_tls(self, facts: SessionFacts) -> Verdict:
         """A TLS handshake begins."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """Seconds, and octets a second for ``min_rate``."""
-
-    command: float = 300.0
-    content: float = 300.0
-    handshake: float = 30.0
-    write: float = 60.0
-    min_rate: int = 500
-    linger: float = 2.0
-    """How long a connection that we have ended waits for the peer to read our last words."""
 
 
 class ConditionsNow:
@@ -107,11 +95,13 @@ class Reception:
     """Whether a peer's address is in the trusted networks."""
     sessions: Callable[[SessionRecord], None]
     deadlines: Deadlines = field(default_factory=Deadlines)
-    starttls: SSLContext | None = None
-    """For STARTTLS; None: not available."""
+    tls: SSLContext | None = None
+    """For STARTTLS, or for the handshake at once with ``implicit_tls``; None: not available."""
     implicit_tls: bool = False
     auth_in_clear_on_loopback: bool = False
     greet_delay: float = 0.0
+    message_size: int = 0
+    """Octets; 0: no fixed limit."""
     header_octets: int = 256 * 1024
     max_received: int = 100
     keep_transcripts: bool = False

@@ -180,7 +180,7 @@ class ServerEngine:
         if event is None:
             raise LocalProtocolError("nothing awaits an answer")
         kind = type(event)
-        if reply.code < 400 and reply.code not in _POSITIVE[kind]:
+        if reply.is_positive and reply.code not in _POSITIVE[kind]:  # reply: a check of our own driver
             raise LocalProtocolError(f"{reply.code} is no answer to {kind.__name__}")
         self._awaiting = None
         self._take(_CONCLUDE[kind](self, event, reply))

@@ -16,7 +16,7 @@ _MAX_ENVID = 100
 #: RFC 3461 section 4.2: the ORCPT parameter has at most 500 characters.
 _MAX_ORCPT = 500
 _ADDRESS_TYPE = re.compile(r"[!-*,-:<>-~]{1,40}\Z")
-_UTF8_ADDRESS = re.compile(r"(?:[!-*,-<>-\[\]-~\u0080-\U0010ffff]|\\x\{[1-9A-F][0-9A-F]{1,5}\}|\+[0-9A-F]{2})++\Z")
+_UTF8_ADDRESS = re.compile(r"(?>(?:[!-*,-<>-\[\]-~\u0080-\U0010ffff]|\\x\{[1-9A-F][0-9A-F]{1,5}+\}|\+[0-9A-F]{2})+)\Z")
 
 
 class Ret(Enum):

@@ -6,7 +6,7 @@ import re
 
 from postroad.errors import ParameterSyntaxError
 
-_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*+\Z")
+_XTEXT = re.compile(r"(?>(?:[!-*,-<>-~]|\+[0-9A-F]{2})*)\Z")
 _HEXCHAR = re.compile(r"\+([0-9A-F]{2})")
 _TO_ENCODE = re.compile(r"[^!-*,-<>-~]")
 

@@ -1,0 +1,227 @@
+"""A running Postroad: spool, listeners and delivery, from start to the last drained session."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from postroad.clock import Clock, SystemClock
+from postroad.delivery.maildir_transport import MaildirTransport
+from postroad.delivery.routing import Maildir, Route, Smtp
+from postroad.delivery.runner import Runner
+from postroad.delivery.smtp_transport import SmtpTransport
+from postroad.delivery.transport import Transport
+from postroad.errors import SettingsError
+from postroad.inbound.reception import ConditionsNow
+from postroad.inbound.service import InboundService
+from postroad.inbox.chaos import Chaos
+from postroad.inbox.inbox import Inbox
+from postroad.net.listener import AddressTaken, NoSuchAddress, listen, passed_sockets
+from postroad.net.smtp_client import ClientOptions
+from postroad.net.tls import Certificate, client_context
+from postroad.observe.log import get_logger
+from postroad.observe.sessions import SessionLog
+from postroad.policy.accounts import Accounts, AnyPassword
+from postroad.policy.conditions import ConditionsBoard, known_parameters
+from postroad.policy.rates import Rates
+from postroad.service import assembly
+from postroad.settings import Settings, load, shown
+from postroad.spool.sqlite import SqliteSpool
+
+log = get_logger("service")
+
+#: Seconds that sessions and deliveries under way get at the end.
+GRACE: Final = 30.0
+_CERTIFICATE_TICK: Final = 10.0
+
+
+def bind(settings: Settings) -> dict[str, list[socket.socket]]:
+    """Open every listening socket (systemd's when it passed them), before privileges are dropped.
+
+    Raises SettingsError that names the address and what to change.
+    """
+    passed = passed_sockets(os.environ, os.getpid())
+    bound: dict[str, list[socket.socket]] = {}
+    try:
+        for role, listener in settings.listeners:
+            bound[role] = passed.get(role) or _bind_all(role, listener.listen, listener.optional)
+    except SettingsError:
+        close_all(bound)
+        raise
+    return bound
+
+
+def _bind_all(role: str, addresses: tuple[tuple[str, int], ...], optional: bool) -> list[socket.socket]:
+    found: list[socket.socket] = []
+    for host, port in addresses:
+        try:
+            found.append(listen(host, port))
+        except NoSuchAddress as fault:
+            if not optional:
+                raise SettingsError(f"[{role}] {fault.message}", fault.hint) from fault
+        except AddressTaken as fault:
+            option = "--port" if role == "dev" else f"[{role}] listen"
+            raise SettingsError(fault.message, f"stop what listens there, or choose another with {option}") from fault
+    if not found:
+        raise SettingsError(f"[{role}] cannot listen anywhere", f'[{role}] listen = ["127.0.0.1:2525"]')
+    return found
+
+
+def close_all(bound: Mapping[str, list[socket.socket]]) -> None:
+    """Close sockets that will not be used."""
+    for sockets in bound.values():
+        for one in sockets:
+            one.close()
+
+
+class Service:
+    """Made with checked settings; ``start`` needs the sockets of ``bind``."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None, certificate: Certificate | None = None) -> None:
+        self.settings = settings
+        self.clock = clock if clock is not None else SystemClock()
+        self.sessions = SessionLog()
+        self.addresses: dict[str, list[tuple[str, int]]] = {}
+        self._certificate = certificate
+        self._authenticator: Accounts | AnyPassword | None = None
+        self._inbound = InboundService(self.clock)
+        self._watcher: asyncio.Task[None] | None = None
+
+    # --- what others use
+
+    spool: SqliteSpool
+    inbox: Inbox
+    conditions: ConditionsBoard
+    chaos: Chaos | None
+    runner: Runner
+
+    @property
+    def unready(self) -> str:
+        """Why no mail is taken now, or ``""``."""
+        free = self._shared.conditions.current.free_octets
+        return "storage is short" if free is not None and free <= 0 else ""
+
+    # --- the life
+
+    async def start(self, sockets: Mapping[str, list[socket.socket]]) -> None:
+        """Open the spool, begin delivery, accept connections; raises SettingsError or SpoolError."""
+        settings = self.settings
+        dev = settings.dev
+        self.spool = await SqliteSpool.open(
+            settings.state / "spool", clock=self.clock, min_free=settings.limits.min_free
+        )
+        self.inbox = Inbox(self.spool, keep=dev.keep if dev else None, keep_octets=dev.keep_octets if dev else 0)
+        self.chaos = Chaos(dev.chaos) if dev is not None else None
+        offered = assembly.offered_extensions(settings.limits, tls=False, auth=False)
+        known = (*known_parameters(offered), "BODY=7BIT", "BODY=8BITMIME", "BODY=BINARYMIME")
+        self.conditions = ConditionsBoard(self.clock, settings.state / "conditions.json", known)
+        self._shared = assembly.Shared(
+            spool=self.spool,
+            clock=self.clock,
+            conditions=ConditionsNow(self.conditions, settings.limits.message_size),
+            rates=Rates(assembly.rate_limits(settings.limits), self.clock, settings.limits.exempt),
+            chaos=self.chaos,
+            sessions=self.sessions.add,
+        )
+        self._shared.conditions.measure(self.spool.free_octets(), settings.limits.message_size)
+        self._use(settings)
+        self.runner = self._make_runner(settings)
+        self.runner.start()
+        await self._inbound.start(sockets)
+        self.addresses = {role: [one.getsockname()[:2] for one in bound] for role, bound in sockets.items()}
+        for role, addresses in self.addresses.items():
+            for address in addresses:
+                log.info("listening", listener=role, address=shown(address))
+        if self._certificate is not None:
+            self._watcher = asyncio.get_running_loop().create_task(self._watch_certificate(), name="certificate")
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """Drain sessions, then deliveries, then close the spool; nothing that was acknowledged is lost by it."""
+        log.info("stopping", connections=len(self._inbound.connections))
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+        await self._inbound.drain(grace)
+        await self.runner.stop(grace)
+        self.inbox.close()
+        if self._authenticator is not None:
+            self._authenticator.close()
+        await self.spool.close()
+        log.info("stopped")
+
+    async def reload(self) -> None:
+        """Read settings and certificates again and use them for new sessions; when they are bad, keep the old.
+
+        Raises SettingsError with what is wrong. Addresses, state and user are those of the start.
+        """
+        path = self.settings.path
+        settings = load(path) if path is not None else self.settings
+        assembly.check_routes(settings)
+        if self._certificate is not None and settings.tls is not None:
+            self._certificate = _renewed(self._certificate, self.settings, settings)
+        missing = {role for role, _ in self.settings.listeners} - {role for role, _ in settings.listeners}
+        if missing:
+            raise SettingsError(f"[{', '.join(sorted(missing))}] cannot be switched off while running", "restart")
+        self._shared.rates.renew(assembly.rate_limits(settings.limits), settings.limits.exempt)
+        self._use(settings)
+        self.runner.reload(assembly.routes(settings), assembly.schedule(settings))
+        self.settings = settings
+        log.info("settings reloaded", file=str(path) if path is not None else "dev mode")
+
+    # --- parts
+
+    def _use(self, settings: Settings) -> None:
+        before = self._authenticator
+        if settings.dev is not None:
+            self._authenticator = AnyPassword()
+        else:
+            self._authenticator = Accounts(assembly.password_hashes(settings), self.clock)
+        self._inbound.use(assembly.receptions(settings, self._shared, self._certificate, self._authenticator))
+        if before is not None:
+            asyncio.get_running_loop().call_later(GRACE, before.close)  # running sessions may still ask it
+
+    def _make_runner(self, settings: Settings) -> Runner:
+        options = ClientOptions(hello=settings.hostname, context=client_context(verify=False))
+        smtp = SmtpTransport(options)
+        transports: dict[type[Route], Transport] = {
+            Smtp: smtp,
+            Maildir: MaildirTransport(settings.hostname, self.clock),
+        }
+        return Runner(
+            self.spool, assembly.routes(settings), transports, self.clock, schedule=assembly.schedule(settings)
+        )
+
+    async def _watch_certificate(self) -> None:
+        """Read the certificate again when its files have changed."""
+        while True:
+            await asyncio.sleep(_CERTIFICATE_TICK)
+            certificate = self._certificate
+            if certificate is not None and certificate.has_changed:
+                try:
+                    certificate.reload()
+                    log.info("certificate reloaded")
+                except SettingsError as fault:
+                    log.error("certificate not reloaded, the old one stays", cause=fault.message, hint=fault.hint)
+
+
+def read_certificate(settings: Settings) -> Certificate | None:
+    """The certificate and key, before privileges are dropped; raises SettingsError."""
+    tls = settings.tls
+    return None if tls is None else Certificate(tls.cert, tls.key, tls.minimum)
+
+
+def _renewed(certificate: Certificate, before: Settings, now: Settings) -> Certificate:
+    if now.tls == before.tls:
+        certificate.reload()
+        return certificate
+    renewed = read_certificate(now)
+    return certificate if renewed is None else renewed
+
+
+def spool_folder(settings: Settings) -> Path:
+    """Where the spool lies."""
+    return settings.state / "spool"
