@@ -28,10 +28,11 @@ from postroad.spool.transitions import check_draft
 
 _LOG: Final = logging.getLogger("postroad.spool")
 
-#: Requests of one transaction at most, so that nobody waits long behind others.
+#: Requests, and octets of content in files to be synced, of one transaction: so that nobody waits long behind others.
 _BATCH: Final = 1000
+_BATCH_OCTETS: Final = 32 * 1024 * 1024
 #: Pages in the WAL at which it is written back, right after a transaction was acknowledged; 4 KiB each.
-_CHECKPOINT_PAGES: Final = 2000
+_CHECKPOINT_PAGES: Final = 1000
 #: A WAL shorter than that is written back when nothing came for so many seconds.
 _IDLE_SECONDS: Final = 1.0
 
@@ -148,12 +149,15 @@ class Committer:
     def _gather(self) -> tuple[list[Acceptance | Request], bool]:
         """All that is pending, and whether more may come; waits for the first, or until the WAL may be tidied."""
         batch: list[Acceptance | Request] = []
+        octets = 0
         take = self._queue.get
         try:
             one = take(timeout=_IDLE_SECONDS) if self._wal_pages else take()
             while one is not None:
                 batch.append(one)
-                if len(batch) >= _BATCH:
+                if isinstance(one, Acceptance) and one.content.file is not None:
+                    octets += one.content.size
+                if len(batch) >= _BATCH or octets >= _BATCH_OCTETS:
                     return batch, True
                 one = take(block=False)
         except Empty:
@@ -185,7 +189,6 @@ class Committer:
         """Those that may be written now: drafts checked, files durable; the others get their error."""
         sealed: list[Acceptance] = []
         room = None if self._budget is None else self._budget - self.counts.octets
-        named = False
         for one in acceptances:
             try:
                 check_draft(one.draft, self._shard_prefix)
@@ -193,16 +196,20 @@ class Committer:
                     room -= len(one.draft.prefix) + one.content.size
                     if room < 0:
                         raise StorageFull("the spool's budget is used up", "remove messages, or allow a larger budget")
-                if one.content.file is not None:
-                    one.content.seal()
-                    named = True
+                one.content.seal()
                 sealed.append(one)
             except SpoolError as error:
                 one.error = error
             except OSError as error:
                 one.error = storage_fault(error, f"content of {one.draft.id} did not reach the disk")
-        if named:
-            self._files.sync()  # one for all files of the batch; an error here is everybody's
+        if any(one.content.file is not None for one in sealed):
+            try:
+                self._files.sync()  # one for all files of the batch
+            except OSError as error:
+                for one in sealed:
+                    if one.content.file is not None:
+                        one.error = storage_fault(error, f"content of {one.draft.id} did not reach the disk")
+                sealed = [one for one in sealed if one.error is None]
         return sealed
 
     def _together(
@@ -300,7 +307,11 @@ class Committer:
         return self._connection
 
     def _take_back(self, connection: apsw.Connection) -> None:
-        """Delete messages that were reported as failed, should the disk have kept them: their senders try again."""
+        """Delete messages that were reported as failed, should the disk have kept them: their senders try again.
+
+        Before that, ``_open_connection`` has written back the WAL and begun a new one: frames whose fsync failed may
+        be in the kernel's cache only, and whatever is written behind them would be lost with them in a power cut.
+        """
         try:
             connection.execute("BEGIN IMMEDIATE")
             tx = Transaction(connection, Counts())

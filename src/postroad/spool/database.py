@@ -50,6 +50,9 @@ def open_writer(path: Path, shard: int) -> apsw.Connection:
             raise SpoolError(f"{path} does not commit durably: journal_mode or synchronous does not hold")
         connection.pragma("cache_size", -32 * 1024)
         _create(connection, path, shard)
+        # What another process, or we before a fault, left in the WAL may never have reached the disk, though it reads
+        # well from the kernel's cache: it is written into the database, and synced, before anything comes behind it.
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     except apsw.Error as error:
         raise _unusable(path, error) from error
     return connection

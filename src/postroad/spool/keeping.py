@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
-from itertools import chain
 from typing import Any, Final
 
 from postroad.envelope import Draft, MessageId, RecipientState
@@ -25,8 +23,6 @@ from postroad.spool.transitions import held_attempt, recipient_matches, released
 
 #: Messages that one transaction releases, removes or trims at most; the caller comes again for the rest.
 CHUNK: Final = 500
-#: Rows that one INSERT takes: each statement lets go of the interpreter, and one for many is cheaper than many.
-_ROWS: Final = 50
 
 _HOLD: Final = "UPDATE recipient SET state = 1, next_due = NULL, wake = NULL, note = ? WHERE message = ? AND number = ?"
 _RELEASE: Final = (
@@ -59,21 +55,10 @@ def accept(tx: Transaction, accepted: Sequence[tuple[Draft, SpooledContent]]) ->
             counts.recipients[state] += 1
         counts.octets += size
     counts.messages += len(accepted)
-    _insert(tx, INSERT_MESSAGE, messages)
-    _insert(tx, INSERT_CONTENT, contents)
-    _insert(tx, INSERT_RECIPIENT, recipients)
-
-
-def _insert(tx: Transaction, start: str, rows: list[tuple[Any, ...]]) -> None:
-    for first in range(0, len(rows), _ROWS):
-        chunk = rows[first : first + _ROWS]
-        tx.execute(_insertion(start, len(chunk[0]), len(chunk)), tuple(chain.from_iterable(chunk)))
-
-
-@cache
-def _insertion(start: str, columns: int, rows: int) -> str:
-    row = "(" + ",".join("?" * columns) + ")"
-    return start + ",".join([row] * rows)
+    many = tx.connection.executemany
+    many(INSERT_MESSAGE, messages)
+    many(INSERT_CONTENT, contents)
+    many(INSERT_RECIPIENT, recipients)
 
 
 def hold(tx: Transaction, now: float, message_id: MessageId, note: str, numbers: Sequence[int] | None) -> int:

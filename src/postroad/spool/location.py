@@ -48,8 +48,12 @@ class ShardFolder:
 
     def sync(self) -> None:
         """Make the folders' own names durable."""
-        for folder in (self.content, self.path, self.path.parent, self.path.parent.parent):
+        for folder in (self.content, self.path, self.path.parent):
             sync_folder(folder)
+        try:
+            sync_folder(self.path.parent.parent)
+        except PermissionError:
+            pass  # not ours to read, so not we made the state folder in it
 
     def close(self) -> None:
         """Let another process have the shard."""

@@ -84,12 +84,13 @@ LEND: Final = (
 )
 
 INSERT_MESSAGE: Final = (
-    "INSERT INTO message (sequence, id, reverse_path, parameters, received_at, size, origin, file) VALUES "
+    "INSERT INTO message (sequence, id, reverse_path, parameters, received_at, size, origin, file)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
-INSERT_CONTENT: Final = "INSERT INTO content (sequence, prefix, octets, transcript) VALUES "
+INSERT_CONTENT: Final = "INSERT INTO content (sequence, prefix, octets, transcript) VALUES (?, ?, ?, ?)"
 INSERT_RECIPIENT: Final = (
     "INSERT INTO recipient (message, number, forward_path, destination, parameters, state, attempts, next_due, reply,"
-    " note, token, expires, wake) VALUES "
+    " note, token, expires, wake) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 INSERT_ATTEMPT: Final = (
     "INSERT INTO attempt (message, line, at, seconds, route, host, results, transcript) VALUES"

@@ -28,7 +28,7 @@ def default_min_free(total: int) -> int:
 class Space:
     """Answers "is there room?"; every method may be called on the event loop (statvfs of a local disk)."""
 
-    __slots__ = ("_asked", "_clock", "_folder", "_free", "_kept", "_min_free", "_reusable", "budget")
+    __slots__ = ("_asked", "_clock", "_disk", "_folder", "_kept", "_min_free", "_reusable", "_room", "budget")
 
     def __init__(
         self,
@@ -46,35 +46,51 @@ class Space:
         self._kept = kept
         self._reusable = reusable
         self._asked = float("-inf")
-        self._free = 0
+        self._disk = 0.0
+        self._room = 0
         self.budget = budget
 
     def free(self) -> int:
         """Octets that may still be stored; 0 when inodes are short or the file system does not answer."""
         self._asked = self._clock.monotonic()
-        self._free = self._measure()
-        return self._free
+        self._disk = self._measure()
+        room = self._disk + self._reusable() if self._disk > float("-inf") else 0
+        if self.budget is not None:
+            room = min(room, self.budget - self._kept())
+        self._room = max(int(room), 0)
+        return self._room
 
     def check(self) -> None:
         """Raise StorageFull when there is no room, as far as was known within the last second."""
+        self._renew()
+        if self._room <= 0:
+            raise _full()
+
+    def check_disk(self) -> None:
+        """The same for a content file, which cannot use what is free inside the database."""
+        self._renew()
+        if self._room <= 0 or self._disk <= 0:
+            raise _full()
+
+    def _renew(self) -> None:
         if self._clock.monotonic() - self._asked >= _TRUST_SECONDS:
             self.free()
-        if self._free <= 0:
-            raise StorageFull("the spool has no room", "free space or inodes on its disk, or allow it a larger budget")
 
-    def _measure(self) -> int:
+    def _measure(self) -> float:
+        """Octets of the disk above the reserve, negative when it is touched; minus infinity: not one file more."""
         try:
             disk = os.statvfs(self._folder)
         except OSError:
-            return 0
+            return float("-inf")
         # A file system that counts no inodes (btrfs) reports none at all.
         if disk.f_files and disk.f_favail < max(_MIN_INODES, disk.f_files // 20):
-            return 0
+            return float("-inf")
         reserve = default_min_free(disk.f_blocks * disk.f_frsize) if self._min_free is None else self._min_free
-        free = disk.f_bavail * disk.f_frsize - reserve + self._reusable()
-        if self.budget is not None:
-            free = min(free, self.budget - self._kept())
-        return max(free, 0)
+        return disk.f_bavail * disk.f_frsize - reserve
+
+
+def _full() -> StorageFull:
+    return StorageFull("the spool has no room", "free space or inodes on its disk, or allow it a larger budget")
 
 
 def storage_fault(error: OSError, what: str) -> SpoolError:

@@ -91,7 +91,7 @@ class SqliteSpool:
         """Begin content; raises StorageFull when there was no room within the last second."""
         self._alive()
         self._space.check()
-        return SpooledContent(self._files, self._space.check)
+        return SpooledContent(self._files, self._space.check_disk)
 
     def free_octets(self) -> int | None:
         """Octets that may still be stored."""
