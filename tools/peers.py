@@ -30,6 +30,7 @@ PERL_MODULES = {
     "Net::SSLeay": "libnet-ssleay-perl",
     "Authen::SASL": "libauthen-sasl-perl",
     "Net::SMTP::SSL": "libnet-smtp-ssl-perl",
+    "Mail::Address": "libmailtools-perl",  # of git send-email
 }
 PROGRAMS = {name: name for name in ("swaks", "msmtp", "s-nail", "curl", "git", "npm", "strace", "chromium")}
 PROGRAMS["node"] = "nodejs"
