@@ -100,12 +100,12 @@ class Peer:
 
     async def hear_content(self) -> bytes:
         """The content, dots undone."""
-        octets = b""
+        lines = []
         while (line := await self.reader.readline()) != b".\r\n":
             if not line:
                 raise EOFError
-            octets += line.removeprefix(b".") if line.startswith(b"..") else line
-        return octets
+            lines.append(line.removeprefix(b"."))
+        return b"".join(lines)
 
     async def greet(self, *extensions: bytes) -> None:
         """220, EHLO, 250."""

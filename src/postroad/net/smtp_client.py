@@ -106,7 +106,12 @@ class SmtpClient(asyncio.Protocol):
             endpoints = await endpoints_of(target, options.connect_timeout)
         except OSError as fault:
             raise ConnectFault(f"no address of {target}: {reason_of(fault)}", str(target)) from fault
-        last = ConnectFault(f"{target} has no address", str(target))
+        return await cls.connect_to(endpoints, options)
+
+    @classmethod
+    async def connect_to(cls, endpoints: Sequence[Endpoint], options: ClientOptions) -> SmtpClient:
+        """The same for addresses that are known, the first that works; raises the ConnectFault of the last."""
+        last = ConnectFault("there is no address to connect to")
         for endpoint in endpoints:
             try:
                 return await cls._open(endpoint, options, options.tls)
