@@ -119,6 +119,7 @@ class MemorySpool:
 
     def free_octets(self) -> int | None:
         """What is left of the budget."""
+        self._alive()
         return None if self._budget is None else max(self._budget - self._octets, 0)
 
     def accept(self, draft: Draft, content: ContentWriter, done: Done) -> None:
