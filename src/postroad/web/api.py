@@ -1,0 +1,341 @@
+"""The JSON API, version 1. Shapes are in ``shapes``; errors are problem details (RFC 9457) with a ``hint``.
+
+| method and path | query or body | answer |
+|---|---|---|
+| GET /api/v1/status | | status |
+| GET /api/v1/inbox | to, from, subject, after, before, limit | ``{"messages": [row], "before"}`` |
+| GET /api/v1/inbox/wait | to, from, subject, after (id or sequence), timeout | message; 404 when none came in time |
+| DELETE /api/v1/inbox | to, from, subject | ``{"removed"}`` |
+| GET, DELETE /api/v1/inbox/{id} | | message; 204 |
+| GET /api/v1/inbox/{id}/raw, text, html, transcript, journal, attachments/{n} | | the thing itself |
+| GET /api/v1/chaos | | ``{"rules": [rule]}`` |
+| POST /api/v1/chaos | rule | rule; it stands in front of the others |
+| PUT /api/v1/chaos | ``{"rules": [rule]}`` | ``{"rules": [rule]}`` |
+| DELETE /api/v1/chaos, /api/v1/chaos/{id} | | ``{"removed"}`` |
+| GET /api/v1/conditions | | ``{"conditions": [condition], "known"}`` |
+| PUT /api/v1/conditions/{PARAMETER} | ``{"available": false, "seconds": 600, "why": "…"}`` | condition |
+| DELETE /api/v1/conditions, /api/v1/conditions/{PARAMETER} | | ``{"removed"}`` |
+| GET /api/v1/sessions | refused, before, limit | ``{"sessions": [session], "before"}`` |
+| GET /api/v1/sessions/{id} | | session with transcript |
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from postroad.admin import MAX_WAIT, Admin
+from postroad.inbox.chaos import read_rule
+from postroad.inbox.message_view import safe_type
+from postroad.web import shapes
+from postroad.web.problems import Refusal
+from postroad.web.requests import check_query, flag, json_body, number, seconds, wanted, word
+from postroad.web.security import FILE_POLICY, FRAME_POLICY
+
+T = TypeVar("T")
+
+_BASE: Final = "/api/v1"
+_FILTER: Final = ("to", "from", "subject")
+_HEADER_SAFE: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_ ()")
+
+
+class Json(Response):
+    """A value as JSON."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Its octets."""
+        return msgspec.json.encode(content)
+
+
+def routes(admin: Admin, writable: bool) -> list[BaseRoute]:
+    """The routes below /api/v1. ``writable`` false: what changes something is refused."""
+    api = _Api(admin, writable)
+    table: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
+        ("/status", "GET", api.status),
+        ("/inbox", "GET", api.inbox),
+        ("/inbox", "DELETE", api.inbox_clear),
+        ("/inbox/wait", "GET", api.inbox_wait),
+        ("/inbox/{id}", "GET", api.message),
+        ("/inbox/{id}", "DELETE", api.message_remove),
+        ("/inbox/{id}/raw", "GET", api.raw),
+        ("/inbox/{id}/text", "GET", api.text),
+        ("/inbox/{id}/html", "GET", api.html),
+        ("/inbox/{id}/transcript", "GET", api.transcript),
+        ("/inbox/{id}/journal", "GET", api.journal),
+        ("/inbox/{id}/attachments/{number}", "GET", api.attachment),
+        ("/chaos", "GET", api.chaos),
+        ("/chaos", "POST", api.chaos_add),
+        ("/chaos", "PUT", api.chaos_replace),
+        ("/chaos", "DELETE", api.chaos_clear),
+        ("/chaos/{id}", "DELETE", api.chaos_remove),
+        ("/conditions", "GET", api.conditions),
+        ("/conditions", "DELETE", api.conditions_clear),
+        ("/conditions/{parameter}", "PUT", api.condition_set),
+        ("/conditions/{parameter}", "DELETE", api.condition_clear),
+        ("/sessions", "GET", api.sessions),
+        ("/sessions/{id}", "GET", api.session),
+    ]
+    return [
+        _route(path, [(method, call) for p, method, call in table if p == path])
+        for path in dict.fromkeys(p for p, _, _ in table)
+    ]
+
+
+def _route(path: str, calls: list[tuple[str, Callable[[Request], Awaitable[Response]]]]) -> Route:
+    by_method = dict(calls)
+    if "GET" in by_method:
+        by_method["HEAD"] = by_method["GET"]
+
+    async def endpoint(request: Request) -> Response:
+        return await by_method[request.method](request)
+
+    return Route(_BASE + path, endpoint, methods=list(by_method))
+
+
+class _Api:
+    def __init__(self, admin: Admin, writable: bool) -> None:
+        self._admin = admin
+        self._writable = writable
+
+    def _check_writable(self) -> None:
+        if not self._writable:
+            raise Refusal(
+                403, "nothing can be changed from here", "use the `postroad` command on the server's own machine"
+            )
+
+    async def status(self, request: Request) -> Response:
+        """How the server goes."""
+        check_query(request)
+        return Json(shapes.status_shape(await self._admin.status()))
+
+    # ── inbox ───────────────────────────────────────────────────────────────
+
+    async def inbox(self, request: Request) -> Response:
+        """Rows newest first; give ``before`` of the answer back to get the next page."""
+        check_query(request, *_FILTER, "after", "before", "limit")
+        limit = number(request, "limit", 50, 500)
+        after, before = number(request, "after", 0), number(request, "before", 0)
+        page = await self._admin.inbox_list(wanted(request), after, before, max(limit, 1))
+        return Json({"messages": [shapes.item_shape(item) for item in page.items], "before": page.before})
+
+    async def inbox_wait(self, request: Request) -> Response:
+        """The first match behind ``after``, or without it the newest that is there; waits ``timeout`` seconds (30)."""
+        check_query(request, *_FILTER, "after", "timeout")
+        timeout = seconds(request, "timeout", 30.0, MAX_WAIT)
+        after = await self._after(word(request, "after"))
+        item = await while_connected(request, self._admin.inbox_wait(wanted(request), after, timeout))
+        if item is None:
+            raise Refusal(
+                404,
+                f"no such mail came within {timeout:g} seconds",
+                "GET /api/v1/sessions?refused=true shows what was refused",
+            )
+        view = await self._admin.message_view(item.message.id)
+        return Json(shapes.detail_shape(item.message, view))
+
+    async def _after(self, text: str) -> int | None:
+        """``after`` names a message by id or by sequence number; None when absent."""
+        if not text:
+            return None
+        if text.isascii() and text.isdecimal() and len(text) <= 18:
+            return int(text)
+        return (await self._admin.message(text)).sequence
+
+    async def inbox_clear(self, request: Request) -> Response:
+        """Delete what matches, all without a filter."""
+        self._check_writable()
+        check_query(request, *_FILTER)
+        return Json({"removed": await self._admin.inbox_clear(wanted(request))})
+
+    async def message(self, request: Request) -> Response:
+        """One message, decoded."""
+        message = await self._admin.message(request.path_params["id"])
+        return Json(shapes.detail_shape(message, await self._admin.message_view(message.id)))
+
+    async def message_remove(self, request: Request) -> Response:
+        """Delete one."""
+        self._check_writable()
+        await self._admin.inbox_remove(request.path_params["id"])
+        return Response(status_code=204)
+
+    async def raw(self, request: Request) -> Response:
+        """The octets as kept; ``download=true`` gives a file."""
+        check_query(request, "download")
+        return await raw_response(self._admin, request.path_params["id"], flag(request, "download"))
+
+    async def text(self, request: Request) -> Response:
+        """The plain text; 404 when there is none."""
+        view = await self._admin.message_view(request.path_params["id"])
+        if view.text is None:
+            raise Refusal(404, "this message has no plain text", "its HTML is beside, at html")
+        return Response(view.text.encode("utf-8", "replace"), media_type="text/plain; charset=utf-8")
+
+    async def html(self, request: Request) -> Response:
+        """The HTML under a policy that lets it run nothing and load nothing; 404 when there is none."""
+        return await html_response(self._admin, request.path_params["id"])
+
+    async def transcript(self, request: Request) -> Response:
+        """The SMTP session that brought it."""
+        text = await self._admin.message_transcript(request.path_params["id"])
+        return Response(text.encode("utf-8", "replace"), media_type="text/plain; charset=utf-8")
+
+    async def journal(self, request: Request) -> Response:
+        """What was tried for it."""
+        attempts = await self._admin.message_journal(request.path_params["id"])
+        return Json({"attempts": [shapes.attempt_shape(attempt) for attempt in attempts]})
+
+    async def attachment(self, request: Request) -> Response:
+        """A part as a file."""
+        return await attachment_response(self._admin, request.path_params["id"], request.path_params["number"])
+
+    # ── chaos ───────────────────────────────────────────────────────────────
+
+    async def chaos(self, request: Request) -> Response:
+        """The rules."""
+        return Json({"rules": [shapes.rule_shape(state) for state in await self._admin.chaos_list()]})
+
+    async def chaos_add(self, request: Request) -> Response:
+        """One more, in front."""
+        self._check_writable()
+        rule = await self._admin.chaos_add(read_rule(await json_body(request)))
+        return Json(rule.fields(), 201)
+
+    async def chaos_replace(self, request: Request) -> Response:
+        """These and no others."""
+        self._check_writable()
+        given = (await json_body(request)).get("rules")
+        if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+            raise Refusal(400, "`rules` must be a list of rules", '{"rules": [{"to": "*@example.com", "reply": 455}]}')
+        states = await self._admin.chaos_replace([read_rule(each) for each in given])
+        return Json({"rules": [shapes.rule_shape(state) for state in states]})
+
+    async def chaos_clear(self, request: Request) -> Response:
+        """None any more."""
+        self._check_writable()
+        return Json({"removed": await self._admin.chaos_remove()})
+
+    async def chaos_remove(self, request: Request) -> Response:
+        """One fewer."""
+        self._check_writable()
+        return Json({"removed": await self._admin.chaos_remove(request.path_params["id"])})
+
+    # ── conditions ──────────────────────────────────────────────────────────
+
+    async def conditions(self, request: Request) -> Response:
+        """What is refused now."""
+        found = await self._admin.conditions_list()
+        known = list(await self._admin.conditions_known())
+        return Json({"conditions": [shapes.condition_shape(each) for each in found], "known": known})
+
+    async def condition_set(self, request: Request) -> Response:
+        """Switch a parameter off for a time, or on again."""
+        self._check_writable()
+        given = await json_body(request)
+        parameter = request.path_params["parameter"]
+        available, span, why = given.pop("available", None), given.pop("seconds", None), given.pop("why", "")
+        if given:
+            raise Refusal(400, f"there is no `{next(iter(given))[:40]}`", "known here: available, seconds, why")
+        if not isinstance(available, bool) or not isinstance(why, str):
+            raise Refusal(
+                400,
+                "`available` must be true or false, `why` a text",
+                '{"available": false, "seconds": 600, "why": "…"}',
+            )
+        if span is not None and (isinstance(span, bool) or not isinstance(span, int | float)):
+            raise Refusal(400, "`seconds` must be a number", "leave it out to switch off until it is cleared")
+        if available:
+            return Json({"removed": await self._admin.conditions_clear(parameter)})
+        return Json(shapes.condition_shape(await self._admin.conditions_set(parameter, why, span)))
+
+    async def condition_clear(self, request: Request) -> Response:
+        """Switch one on again."""
+        self._check_writable()
+        return Json({"removed": await self._admin.conditions_clear(request.path_params["parameter"])})
+
+    async def conditions_clear(self, request: Request) -> Response:
+        """Switch all on again."""
+        self._check_writable()
+        return Json({"removed": await self._admin.conditions_clear()})
+
+    # ── sessions ────────────────────────────────────────────────────────────
+
+    async def sessions(self, request: Request) -> Response:
+        """Ended sessions, newest first; ``refused=true`` for those in which something was."""
+        check_query(request, "refused", "before", "limit")
+        limit = max(number(request, "limit", 50, 500), 1)
+        found = await self._admin.sessions_list(flag(request, "refused"), limit + 1, word(request, "before"))
+        shown = found[:limit]
+        before = shown[-1].id if len(found) > limit else None
+        return Json({"sessions": [shapes.session_shape(record) for record in shown], "before": before})
+
+    async def session(self, request: Request) -> Response:
+        """One, with its transcript."""
+        return Json(shapes.session_shape(await self._admin.session(request.path_params["id"]), with_transcript=True))
+
+
+# ── what pages answer too ───────────────────────────────────────────────────
+
+
+async def html_response(admin: Admin, message_id: str) -> Response:
+    """A mail's HTML, in fetters."""
+    html = await admin.message_html(message_id)
+    if html is None:
+        raise Refusal(404, "this message has no HTML")
+    headers = {"content-security-policy": FRAME_POLICY, "x-frame-options": "SAMEORIGIN"}
+    return Response(html.encode("utf-8", "replace"), 200, headers, "text/html; charset=utf-8")
+
+
+async def raw_response(admin: Admin, message_id: str, download: bool) -> Response:
+    """A mail's octets, as text to look at or as a file."""
+    blocks = admin.message_raw(message_id)
+    first = await anext(blocks, b"")  # before the headers go, so that a missing message is told as such
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield first
+        async for block in blocks:
+            yield block
+
+    headers = {"content-security-policy": FILE_POLICY}
+    if download:
+        headers["content-disposition"] = f'attachment; filename="{quote(message_id, safe="")}.eml"'
+    media_type = "message/rfc822" if download else "text/plain; charset=utf-8"
+    return StreamingResponse(stream(), 200, headers, media_type)
+
+
+async def attachment_response(admin: Admin, message_id: str, text: str) -> Response:
+    """A part of a mail, always as a file to save."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 6):
+        raise Refusal(404, "parts are named by their number")
+    name, content_type, octets = await admin.message_attachment(message_id, int(text))
+    plain = "".join(character if character in _HEADER_SAFE else "_" for character in name).strip(". ") or "part"
+    disposition = (
+        f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name.encode('utf-8', 'replace'), safe='')}"
+    )
+    headers = {"content-security-policy": FILE_POLICY, "content-disposition": disposition}
+    return Response(octets, 200, headers, safe_type(content_type))
+
+
+async def while_connected(request: Request, work: Awaitable[T]) -> T | None:
+    """The outcome of ``work``; None when the client leaves before."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

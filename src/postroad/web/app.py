@@ -1,0 +1,98 @@
+"""The web application: pages for people, the API for programs, one door for both.
+
+``create_app`` makes an ASGI application over ``Admin``; ``serving`` runs it in the loop of the mail server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from postroad.admin import Admin
+from postroad.errors import PostroadError
+from postroad.web import api
+from postroad.web.pages import Pages
+from postroad.web.problems import Refusal, problem
+from postroad.web.security import Guard
+
+_HERE: Final = Path(__file__).parent
+
+
+def create_app(
+    admin: Admin,
+    *,
+    hosts: Iterable[str] = (),
+    public_url: str = "",
+    dev: bool = True,
+    control: bool = False,
+    password: str = "",
+    language: str = "en",
+) -> Starlette:
+    """The application.
+
+    hosts       names by which browsers may call this server, beside loopback names and IP addresses
+    public_url  where browsers find it, when something stands in front of it
+    dev         anybody who can reach it may change things; else only those with the password may
+    control     for the operator's own socket: no Host check, no password, everything permitted
+    password    asked for by HTTP Basic when it is set (any user name)
+    """
+    writable = dev or control or bool(password)
+    pages = Pages(admin, writable=writable, language=language)
+
+    async def livez(request: Request) -> Response:
+        return PlainTextResponse("alive\n")
+
+    async def readyz(request: Request) -> Response:
+        why = admin.unready()
+        return PlainTextResponse(f"not ready: {why}\n" if why else "ready\n", 503 if why else 200)
+
+    async def on_fault(request: Request, fault: Exception) -> Response:
+        refusal = _as_refusal(fault)
+        wants_page = not request.url.path.startswith("/api/") and not isinstance(refusal, _Bare)
+        return await pages.fault(request, refusal) if wants_page else problem(refusal)
+
+    handlers: dict[type[Exception] | int, Callable[[Request, Exception], Awaitable[Response]]] = {
+        PostroadError: on_fault,
+        HTTPException: on_fault,
+        Exception: on_fault,
+    }
+    return Starlette(
+        routes=[
+            Route("/livez", livez),
+            Route("/readyz", readyz),
+            *api.routes(admin, writable),
+            *pages.routes(),
+            Mount("/static", StaticFiles(directory=_HERE / "static")),
+        ],
+        middleware=[Middleware(Guard, hosts=tuple(hosts), public_url=public_url, password=password, control=control)],
+        exception_handlers=handlers,
+    )
+
+
+class _Bare(Refusal):
+    """A refusal for which there is no page."""
+
+
+def _as_refusal(fault: Exception) -> Exception:
+    """Starlette's own errors in our words."""
+    if not isinstance(fault, HTTPException):
+        return fault
+    headers = dict(fault.headers or {})
+    match fault.status_code:
+        case 404:
+            return Refusal(404, "there is nothing at this address", "GET /api/v1/status, or open /")
+        case 405:
+            return _Bare(
+                405, "this address does not take this method", f"it takes {headers.get('Allow', 'others')}", headers
+            )
+        case status:
+            return _Bare(status, fault.detail, "", headers)

@@ -1,0 +1,125 @@
+"""Runs the application in the mail server's own event loop, over TCP and over the operator's socket.
+
+The loop, its signals and the log stay the mail server's: uvicorn gets ready sockets and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from postroad.errors import PostroadError
+
+#: Seconds that open answers get to end when the server stops.
+GRACE: Final = 2
+#: What a Unix socket's path may have at most on Linux is 107 octets, on others less.
+MAX_SOCKET_PATH: Final = 103
+_BACKLOG: Final = 256
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its hands on our signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
+        yield
+
+
+class WebServer:
+    """One application on one listening socket; ``close`` ends it, and closes the socket."""
+
+    def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
+        self._socket = listening
+        config = uvicorn.Config(
+            app,
+            loop="none",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            proxy_headers=False,
+            limit_concurrency=512,
+            timeout_keep_alive=15,
+            timeout_graceful_shutdown=GRACE,
+            h11_max_incomplete_event_size=64 * 1024,
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> tuple[str, int] | str:
+        """Host and port, or the path of a Unix socket."""
+        name = self._socket.getsockname()
+        return name if isinstance(name, str) else (name[0], name[1])
+
+    async def start(self) -> None:
+        """Serve from now on; returns when connections are taken."""
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[self._socket]))
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+                raise PostroadError(f"the web server on {self.address} did not start")
+            await asyncio.sleep(0.005)
+
+    async def close(self) -> None:
+        """Take no more, give open answers GRACE seconds, end. Wake long waits first (``Inbox.close``)."""
+        if self._task is None:
+            self._socket.close()
+            return
+        self._server.should_exit = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        self._task = None
+        self._socket.close()
+
+
+def tcp_socket(host: str, port: int) -> socket.socket:
+    """A listening TCP socket; port 0 takes a free one; raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind((host, port))
+        made.listen(_BACKLOG)
+        made.setblocking(False)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def control_socket(path: Path) -> socket.socket:
+    """A listening Unix socket that only its owner may open (mode 0600 from its first moment); replaces a dead one.
+
+    The caller holds the state folder's lock: a socket that is there belongs to nobody alive.
+    """
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        raise PostroadError(f"the path of the control socket is too long: {path}", "choose a shorter `state`")
+    path.unlink(missing_ok=True)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        made.bind(str(path))
+        made.listen(_BACKLOG)
+        made.setblocking(False)
+    except BaseException:
+        made.close()
+        raise
+    finally:
+        os.umask(before)
+    return made
