@@ -30,10 +30,11 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("service",),
     ("admin",),
     ("web",),
+    ("daemon",),  # joins service and web into a process
     ("cli",),
 )
 RANK = {room: rank for rank, line in enumerate(LINES) for room in line}
-SETTINGS_READERS = {"service", "cli"}  # everybody else receives values
+SETTINGS_READERS = {"service", "daemon", "cli"}  # everybody else receives values
 
 PURE = {room for line in LINES[:4] for room in line}
 IO_MODULES = set(

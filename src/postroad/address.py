@@ -116,7 +116,7 @@ def take_path(text: str) -> tuple[Mailbox | None, str]:
     end = found.end()
     if text[end : end + 1] != ">":
         raise AddressSyntaxError("malformed mailbox", _diagnose(text[1:].partition(">")[0]))
-    if end + 1 > MAX_PATH and len(text[: end + 1].encode()) > MAX_PATH:
+    if _octets(text[: end + 1]) > MAX_PATH:
         raise AddressSyntaxError(f"the path is longer than {MAX_PATH} octets")
     return _mailbox(found), text[end + 1 :]
 
@@ -125,10 +125,10 @@ def _mailbox(found: re.Match[str]) -> Mailbox:
     plain, quoted, domain = found.groups()
     local: str = plain if plain is not None else _QUOTED_PAIR.sub(r"\1", quoted[1:-1])
     written: str = plain if plain is not None else quoted
-    if len(written) > MAX_LOCAL_PART or not written.isascii():
-        if len(written.encode()) > MAX_LOCAL_PART:
-            raise AddressSyntaxError(f"the local part is longer than {MAX_LOCAL_PART} octets")
+    if not written.isascii():
         _check_utf8(written)
+    if _octets(written) > MAX_LOCAL_PART:
+        raise AddressSyntaxError(f"the local part is longer than {MAX_LOCAL_PART} octets")
     _check_domain(domain)
     return Mailbox(local, domain)
 
@@ -142,10 +142,14 @@ def _check_domain(domain: str) -> None:
             idna.encode(domain, uts46=True)
         except idna.IDNAError as fault:
             raise AddressSyntaxError("the domain is no valid internationalized domain name") from fault
-    if len(domain) > MAX_DOMAIN:
+    if _octets(domain) > MAX_DOMAIN:
         raise AddressSyntaxError(f"the domain is longer than {MAX_DOMAIN} octets")
     if len(domain) > 63 and any(len(label) > 63 for label in domain.split(".")) and not domain.startswith("["):
         raise AddressSyntaxError("a label of the domain is longer than 63 octets")
+
+
+def _octets(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def _check_literal(text: str) -> None:

@@ -51,6 +51,9 @@ class EnhancedStatus(tuple[int, int, int]):
         severity, subject, detail = found.groups()
         return cls(int(severity), int(subject), int(detail))  # strict: _ENHANCED matched the digits
 
+    def __getnewargs__(self) -> tuple[int, int, int]:  # copies are made of three numbers
+        return self[0], self[1], self[2]
+
     @property
     def severity(self) -> int:
         """The class digit: 2 success, 4 persistent transient failure, 5 permanent failure."""
@@ -102,6 +105,12 @@ class Reply:
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Reply is immutable: {name}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Reply is immutable: {name}")
+
+    def __reduce__(self) -> tuple[type[Reply], tuple[int, str, EnhancedStatus | None]]:
+        return type(self), (self.code, self.text, self.enhanced)
 
     @property
     def severity(self) -> Severity:

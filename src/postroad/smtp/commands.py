@@ -24,7 +24,7 @@ FOREIGN_WORDS: Final = frozenset(
 )
 
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*+)(?:=([!-<>-~\u0080-\U0010ffff]++))?\Z")
-_HELLO_NAME = re.compile(r"[!-~\u0080-\U0010ffff]{1,255}\Z")
+_HELLO_NAME = re.compile(r"[!-~]{1,255}\Z")
 
 
 def split_line(line: bytes) -> tuple[bytes, bytes]:
@@ -34,11 +34,11 @@ def split_line(line: bytes) -> tuple[bytes, bytes]:
 
 
 def read_hello(argument: str) -> str | None:
-    """The name after EHLO or HELO; any name or literal without space is taken, None when there is none.
+    """The name after EHLO or HELO; any word is taken and what follows it ignored, None when there is none.
 
     RFC 5321 section 4.1.4: a wrong name is no reason to refuse, so it is kept, not judged.
     """
-    name = argument.strip(" \t")
+    name = argument.strip(" \t").partition(" ")[0]
     return name if _HELLO_NAME.match(name) is not None else None
 
 
@@ -56,9 +56,12 @@ def read_sender(argument: str) -> tuple[Mailbox | None, str] | Reply:
     if argument[:5].upper() != "FROM:":
         return refusals.MAIL_SYNTAX
     try:
-        return take_path(argument[5:].removeprefix(" "))
+        path, rest = take_path(argument[5:].removeprefix(" "))
     except AddressSyntaxError as fault:
         return refusals.malformed_path(refusals.BAD_SENDER, fault.hint or _plain(fault.message))
+    if path is not None and not path.domain:  # the bare Postmaster is a forward-path only
+        return refusals.malformed_path(refusals.BAD_SENDER, "there is no @")
+    return path, rest
 
 
 def read_recipient(argument: str) -> tuple[Mailbox, str] | Reply:
@@ -109,12 +112,18 @@ def read_parameters(text: str, command: Verb, extensions: ExtensionSet, traits: 
 def judge_parameters(
     given: Given, extensions: ExtensionSet, conditions: Conditions
 ) -> tuple[Parameter[Any] | None, Reply] | None:
-    """Whether well-formed parameters can be honoured now; None: all of them, else which one and the reply."""
-    for parameter, value in given:
-        reply = parameter.judge(value, conditions)
-        if reply is not None:
-            return parameter, reply
+    """Whether well-formed parameters can be honoured now; None: all of them, else which one and the reply.
+
+    What can never be honoured outweighs what cannot be just now: the client should not come again with it.
+    """
     for extension in extensions.extensions:
         if extension.check is not None and (reply := extension.check(given)) is not None:
             return None, reply
-    return None
+    not_now = None
+    for parameter, value in given:
+        reply = parameter.judge(value, conditions)
+        if reply is not None and reply.is_permanent:
+            return parameter, reply
+        if reply is not None and not_now is None:
+            not_now = parameter, reply
+    return not_now

@@ -91,13 +91,14 @@ class Parameter(Generic[V]):
     """How much longer its command line may be (RFC 5321 section 4.1.1.11 asks each extension to say)."""
 
     def judge(self, value: V, conditions: Conditions) -> Reply | None:
-        """What this server answers to ``value`` under ``conditions``; None: accommodated."""
-        if conditions.unavailable:
+        """What this server answers to ``value`` under ``conditions``; None: accommodated. Never outweighs not now."""
+        reply = self.accommodate(value, conditions)
+        if conditions.unavailable and (reply is None or reply.is_transient):
             encoded = self.encode(value)
             named = self.keyword if encoded is None else f"{self.keyword}={encoded.upper()}"
             if self.keyword in conditions.unavailable or named in conditions.unavailable:
                 return self.not_now
-        return self.accommodate(value, conditions)
+        return reply
 
 
 class Given:

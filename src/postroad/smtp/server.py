@@ -74,8 +74,9 @@ _LINE_FAULTS: Final = {
     LineFault.BARE_NEWLINE: refusals.BARE_NEWLINE,
     LineFault.CONTROL: refusals.CONTROL_CHARACTER,
 }
-_MAY_BE_UTF8: Final = frozenset((Verb.MAIL, Verb.RCPT, Verb.VRFY, Verb.EXPN, Verb.HELO, Verb.EHLO))
+_MAY_BE_UTF8: Final = frozenset((Verb.MAIL, Verb.RCPT, Verb.VRFY, Verb.EXPN))
 _TRANSACTION_OPEN: Final = frozenset((State.SENDER, State.RECIPIENTS, State.CHUNKS, State.CONTENT))
+_HELLO: Final = frozenset((Verb.HELO, Verb.EHLO))
 #: Commands that bring no mail and are counted as such.
 _JUNK: Final = frozenset((Verb.HELO, Verb.EHLO, Verb.RSET, Verb.NOOP, Verb.VRFY, Verb.EXPN, Verb.HELP))
 
@@ -126,15 +127,18 @@ class ServerEngine:
     # --- what the driver calls
 
     def greet(self, reply: Reply | None = None) -> None:
-        """Say the 220, or ``reply`` instead of it (554, 521, 421: the session ends). Early input ends it with 554."""
+        """Say the 220, or ``reply`` instead of it; early input ends the session with 554.
+
+        421 ends it too; after 554 and 521 we wait for QUIT and answer all else with 503 (RFC 5321 section 3.1).
+        """
         if self.state is not State.CONNECTED:
             raise LocalProtocolError("the greeting is sent once")
         self.state = State.GREETED
-        if reply is None and len(self._in):
+        if (reply is None and len(self._in)) or reply is refusals.EARLY_TALKER:
             self._take(HangUp(refusals.EARLY_TALKER))
         elif reply is not None and not reply.is_positive:
-            self._say(reply)
-            self._end("refused")
+            self.state = State.TURNED_AWAY
+            self._reply(reply)
         else:
             self._say(reply if reply is not None else refusals.greeting(self.config.hostname, self.config.software))
 
@@ -273,7 +277,9 @@ class ServerEngine:
             return HangUp(refusals.NOT_SMTP) if word in FOREIGN_WORDS else refusals.UNKNOWN_COMMAND
         if len(line) + 2 > self.config.extensions.line_octets[verb] and verb is not Verb.AUTH:
             return refusals.LINE_TOO_LONG
-        if verb in _JUNK:
+        if self.state is State.TURNED_AWAY and permitted(self.state, verb) is None:
+            return refusals.BAD_SEQUENCE
+        if verb in _JUNK and (self.state is not State.GREETED or verb not in _HELLO):
             self._junk += 1
             if self._junk > self.config.max_junk:
                 return refusals.TOO_MANY_COMMANDS

@@ -14,7 +14,8 @@ from postroad.smtp.parameters import ExtensionSet, Traits
 from postroad.smtp.sasl import MECHANISMS, Credentials, Mechanism, SaslFault
 from postroad.smtp.states import State, Verb, permitted
 
-_ARGUMENT = re.compile(r"([A-Za-z0-9_-]{1,20})(?: +([A-Za-z0-9+/=]++))?\Z")
+#: RFC 4422 section 3.1.
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,20}\Z")
 
 
 class AuthExchange:
@@ -43,14 +44,13 @@ class AuthExchange:
     @classmethod
     def begin(cls, argument: str, mechanisms: tuple[str, ...]) -> AuthExchange | Reply:
         """Read ``mechanism [initial-response]``; gives the refusal for what cannot be used."""
-        found = _ARGUMENT.match(argument)
-        if found is None:
-            malformed = re.match(r"[A-Za-z0-9_-]{1,20} ", argument) is not None
-            return refusals.AUTH_NOT_BASE64 if malformed else refusals.AUTH_SYNTAX
-        name = found.group(1).upper()
+        words = argument.split()
+        if not 1 <= len(words) <= 2 or _NAME.match(words[0]) is None:
+            return refusals.AUTH_SYNTAX
+        name = words[0].upper()
         if name not in mechanisms or name not in MECHANISMS:
             return refusals.AUTH_MECHANISM
-        return cls(name, MECHANISMS[name](), found.group(2))
+        return cls(name, MECHANISMS[name](), words[1] if len(words) > 1 else None)
 
     def initial(self) -> Reply | AuthGiven:
         """The first step: the challenge, or what the initial response leads to (``=`` is an empty one)."""

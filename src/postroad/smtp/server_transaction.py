@@ -148,10 +148,10 @@ class ServerTransaction:
         session = self._session
         if session.buffered():
             return HangUp(refusals.CONTENT_BEFORE_354)
-        if argument:
-            return refusals.NO_ARGUMENT
         if permitted(session.state, Verb.DATA) is None:
             return self._without_recipients()
+        if argument:
+            return refusals.NO_ARGUMENT
         if is_binary(self._given):
             return refusals.BINARY_NEEDS_BDAT
         return ContentRequested(Verb.DATA)
@@ -159,11 +159,12 @@ class ServerTransaction:
     def bdat(self, argument: str) -> Step:
         """BDAT; a chunk whose size can be read is drained whatever becomes of it (RFC 3030 section 2)."""
         parsed = parse_bdat(argument.strip())
+        refusal = self._chunk_refusal()
         if parsed is None:
-            return refusals.BDAT_SYNTAX
+            return refusal or refusals.BDAT_SYNTAX
         octets, last = parsed
-        self._chunk = _Chunk(octets, octets, last, self._chunk_refusal())
-        if self._chunk.refusal is not None or self._session.state is State.CHUNKS:
+        self._chunk = _Chunk(octets, octets, last, refusal)
+        if refusal is not None or self._session.state is State.CHUNKS:
             return None
         return ContentRequested(Verb.BDAT)
 
@@ -314,7 +315,8 @@ class ServerTransaction:
         """The chunk was drained; a transaction that had got this far can only be given up now."""
         session = self._session
         self._chunk = None
-        if session.esmtp and session.state in (State.RECIPIENTS, State.CHUNKS):
+        begun = CHUNKING in session.config.extensions and session.esmtp
+        if begun and session.state in (State.RECIPIENTS, State.CHUNKS):
             session.state, self._failed, self._checker = State.CHUNKS, True, _IDLE
             if chunk.last:
                 session.state = State.READY

@@ -42,6 +42,7 @@ class State(Enum):
 
     CONNECTED = "the greeting is due"
     GREETED = "EHLO or HELO is due"
+    TURNED_AWAY = "554 was said for a greeting: only QUIT is due (RFC 5321 section 3.1)"
     READY = "no transaction is open"
     SENDER = "MAIL was accepted"
     RECIPIENTS = "at least one RCPT was accepted"
@@ -68,6 +69,7 @@ def _table() -> dict[tuple[State, Verb], State]:
         (State.RECIPIENTS, Verb.BDAT): State.CHUNKS,
         (State.CHUNKS, Verb.BDAT): State.CHUNKS,
         (State.GREETED, Verb.RSET): State.GREETED,
+        (State.TURNED_AWAY, Verb.QUIT): State.CLOSED,
     }
     for state in _IN_SESSION:
         table[state, Verb.QUIT] = State.CLOSED
