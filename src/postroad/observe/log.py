@@ -18,6 +18,8 @@ from typing import IO, Any, Final, Literal, cast
 
 import structlog
 
+from postroad.observe.printable import printable
+
 Format = Literal["auto", "json", "text"]
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -89,16 +91,6 @@ def _written(value: object, depth: int = 0) -> object:
 
 def _cut(text: str) -> str:
     return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
-
-
-def printable(text: str) -> str:
-    """``text`` with every character that is not printable (controls, C1, U+2028, bidi, surrogates) as ``\\uXXXX``."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
-
-
-def _escaped(character: str) -> str:
-    """As JSON writes it: above U+FFFF as two surrogates."""
-    return json.dumps(character)[1:-1] if ord(character) != 0x7F else "\\u007f"
 
 
 def _json(value: object) -> str:

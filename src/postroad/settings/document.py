@@ -1,0 +1,99 @@
+"""Settings written back as the file would say them, every default spelled out; secrets are blanked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from postroad.settings.coherence import shown
+from postroad.settings.model import Domain, Limits, Listener, Settings
+
+Document = dict[str, Any]
+
+HIDDEN: Final = "(hidden)"
+
+
+def document(settings: Settings) -> Document:
+    """The effective settings, shaped like the file; what is not set and has no default is left out."""
+    dev = settings.dev
+    found: Document = {"hostname": settings.hostname, "state": str(settings.state)}
+    found |= {"user": settings.user} if settings.user else {}
+    if settings.tls is not None:
+        tls = settings.tls
+        found["tls"] = {"cert": str(tls.cert), "key": str(tls.key), "minimum": tls.minimum}
+    found["smtp"] = {"show_version": settings.smtp.show_version, "expn": settings.smtp.expn}
+    found |= {role: _listener(listener) for role, listener in settings.listeners if role != "dev"}
+    if settings.web is not None:
+        found["web"] = {"listen": list(map(shown, settings.web.listen))}
+        found["web"] |= {"public_url": settings.web.public_url} if settings.web.public_url else {}
+    found["limits"] = _limits(settings.limits)
+    if dev is not None:
+        found["dev"] = {"listen": list(map(shown, dev.listener.listen)), "keep": dev.keep}
+        rules = [{key: value for key, value in rule.fields().items() if value not in ("", None)} for rule in dev.chaos]
+        found["dev"] |= {"chaos": rules} if rules else {}
+        return found
+    found["retry"] = {"schedule": list(settings.retry.schedule), "expire": settings.retry.expire}
+    found["domain"] = list(map(_domain, settings.domains))
+    found["account"] = [
+        {"name": account.name, "password_hash": HIDDEN}
+        | ({"senders": list(account.senders)} if account.senders is not None else {})
+        for account in settings.accounts
+    ]
+    return {key: value for key, value in found.items() if value != []}
+
+
+def _listener(listener: Listener) -> Document:
+    return {
+        "listen": list(map(shown, listener.listen)),
+        "auth": listener.auth,
+        "trusted_networks": list(map(str, listener.trusted_networks)),
+        "greet_delay": listener.greet_delay,
+        "bare_newline": listener.bare_newline,
+    }
+
+
+def _domain(domain: Domain) -> Document:
+    recipients = "*" if domain.recipients is None else list(domain.recipients)
+    found: Document = {"name": domain.name, "recipients": recipients, "deliver": domain.deliver}
+    return found | ({"postmaster": domain.postmaster} if domain.postmaster else {})
+
+
+def _limits(limits: Limits) -> Document:
+    found: Document = {name: getattr(limits, name) for name in Limits.__slots__ if getattr(limits, name) is not None}
+    found["exempt"] = list(map(str, limits.exempt))
+    return found
+
+
+def to_toml(found: Document) -> str:
+    """A document as TOML: plain keys first, then tables, then arrays of tables."""
+    return "\n".join(_table(found, "")).strip() + "\n"
+
+
+def _table(found: Document, path: str) -> list[str]:
+    lines = [f"{key} = {_value(value)}" for key, value in found.items() if not _is_table(value)]
+    for key, value in found.items():
+        inner = f"{path}.{key}" if path else key
+        if isinstance(value, dict):
+            lines += ["", f"[{inner}]", *_table(value, inner)]
+        elif _is_table(value):
+            for one in value:
+                lines += ["", f"[[{inner}]]", *_table(one, inner)]
+    return lines
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
+
+
+def _value(value: object) -> str:
+    """A TOML value; its basic strings are JSON's, but for U+007F."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return str(int(value)) if value.is_integer() else repr(value)
+        case list():
+            return f"[{', '.join(map(_value, value))}]"
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
