@@ -6,7 +6,6 @@ import errno
 import os
 import socket
 from collections.abc import Mapping
-from pathlib import Path
 
 from postroad.errors import SettingsError
 
@@ -67,25 +66,6 @@ def _refused(host: str, port: int, fault: OSError | OverflowError) -> SettingsEr
     return SettingsError(
         f"cannot listen on {where}: {fault}", "write an address of this machine and a port, 127.0.0.1:1025"
     )
-
-
-def listen_unix(path: Path) -> socket.socket:
-    """A socket at ``path`` for its owner only; a stale one of a dead process is replaced. Raises SettingsError."""
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        path.unlink(missing_ok=True)
-        bound.bind(str(path))
-        bound.listen(16)
-        bound.setblocking(False)
-    except OSError as fault:
-        bound.close()
-        raise SettingsError(
-            f"cannot make the control socket {path}: {fault}", "choose a shorter or writable state ="
-        ) from fault
-    finally:
-        os.umask(before)
-    return bound
 
 
 def passed_sockets(environment: Mapping[str, str], pid: int) -> dict[str, list[socket.socket]]:

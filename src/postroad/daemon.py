@@ -1,0 +1,168 @@
+"""The process: sockets, privileges, event loop, signals; the service and, over it, page and API.
+
+The order is the promise: bind every port, read every key, become ``user``, only then open the spool and accept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+
+import postroad
+from postroad.admin import About, Admin, Listening
+from postroad.errors import PostroadError, SettingsError
+from postroad.net.listener import AddressTaken, listen
+from postroad.net.tls import Certificate
+from postroad.observe.log import get_logger
+from postroad.service import Service
+from postroad.service.privileges import drop, hand_over
+from postroad.service.service import bind, close_all, read_certificate
+from postroad.settings import Settings, create_state, shown
+from postroad.web.app import create_app
+from postroad.web.serving import WebServer, control_socket
+
+log = get_logger("daemon")
+
+Sockets = Mapping[str, list[socket.socket]]
+
+
+def run(settings: Settings, ready: Callable[[Service, list[str]], None] | None = None) -> None:
+    """Run until SIGTERM or SIGINT. ``ready`` is told once mail is accepted, with the URLs of the page.
+
+    Raises SettingsError (a port that is taken, a key that cannot be read) and SpoolError (the state is in use).
+    """
+    create_state(settings.state)
+    if settings.user:
+        hand_over(settings.state, settings.user)
+    bound = bind(settings)
+    try:
+        web = bind_web(settings)
+        certificate = read_certificate(settings)
+        if settings.user:
+            drop(settings.user)
+    except PostroadError:
+        close_all(bound)
+        raise
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, bound, web, certificate, ready))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it exists, else asyncio's own loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def bind_web(settings: Settings) -> list[socket.socket]:
+    """The sockets of page and API; raises SettingsError that names what to change."""
+    if settings.web is None:
+        return []
+    try:
+        return [listen(host, port) for host, port in settings.web.listen]
+    except AddressTaken as fault:
+        option = "--web-port" if settings.dev is not None else "[web] listen"
+        raise SettingsError(fault.message, f"stop what listens there, or choose another with {option}") from fault
+
+
+async def _serve(
+    settings: Settings,
+    bound: Sockets,
+    web: list[socket.socket],
+    certificate: Certificate | None,
+    ready: Callable[[Service, list[str]], None] | None,
+) -> None:
+    stop = asyncio.Event()
+    service = Service(settings, certificate=certificate)
+    await service.start(bound)
+    async with AsyncExitStack() as ending:
+        ending.push_async_callback(service.stop)
+        admin = make_admin(service)
+        ending.callback(settings.control_socket.unlink, missing_ok=True)
+        page = create_app(admin, public_url=settings.web.public_url if settings.web else "", dev=bool(settings.dev))
+        servers = [WebServer(create_app(admin, control=True), control_socket(settings.control_socket))]
+        servers += [WebServer(page, one) for one in web]
+        for server in servers:
+            await server.start()
+            ending.push_async_callback(server.close)
+        ending.callback(service.inbox.close)  # long waits end before their server does
+        urls = [f"http://{shown(one.getsockname()[:2])}/" for one in web]
+        for url in urls:
+            log.info("listening", listener="web", url=url)
+        _on_signals(service, stop)
+        if ready is not None:
+            ready(service, urls)
+        await stop.wait()
+        log.info("signal received")
+
+
+def make_admin(service: Service) -> Admin:
+    """What operators may ask of this service."""
+    return Admin(
+        spool=service.spool,
+        inbox=service.inbox,
+        conditions=service.conditions,
+        sessions=service.sessions,
+        about=lambda: _about(service),
+        chaos=service.chaos,
+        unready=lambda: service.unready,
+        clock=service.clock,
+    )
+
+
+def _about(service: Service) -> About:
+    settings = service.settings
+    listening = []
+    for role, listener in settings.listeners:
+        tls = "implicit" if role == "submissions" else "starttls" if settings.tls is not None else "none"
+        auth = "any" if settings.dev is not None else "optional" if role == "mx" else "required"
+        for host, port in service.addresses.get(role, ()):
+            listening.append(Listening(role, host, port, tls, auth if listener.auth else "none"))
+    return About(
+        hostname=settings.hostname,
+        version=postroad.__version__,
+        dev=settings.dev is not None,
+        listeners=tuple(listening),
+        keep=settings.dev.keep if settings.dev is not None else None,
+    )
+
+
+def _on_signals(service: Service, stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    reloading: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(_reload(service))
+        reloading.add(task)
+        task.add_done_callback(reloading.discard)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if hasattr(signal, "SIGHUP"):
+        loop.add_signal_handler(signal.SIGHUP, reload)
+
+
+async def _reload(service: Service) -> None:
+    try:
+        await service.reload()
+    except PostroadError as fault:
+        log.error("settings not reloaded, the old ones stay", cause=str(fault), hint=fault.hint)
+
+
+def announce(service: Service, urls: list[str]) -> None:
+    """Tell a developer what to paste: the page, then host, port and security of the SMTP side."""
+    lines = []
+    for url in urls:
+        lines.append(f"Postroad catches mail; see it at  {url}")
+    for host, port in (address for addresses in service.addresses.values() for address in addresses):
+        lines.append(f"SMTP host {host} · port {port} · no TLS · any user name and password, or none")
+    lines.append("Ctrl-C stops it.")
+    with suppress(BrokenPipeError):
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
