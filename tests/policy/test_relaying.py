@@ -207,7 +207,7 @@ def test_postmaster_is_always_somebody(path: str, forward_path: str, destination
 
 def test_postmaster_of_a_host_without_domains_waits_for_the_operator() -> None:
     found = decide(Mailbox("postmaster", ""), {}, HOSTNAME, may_relay=False)
-    assert found == Destination(Mailbox("postmaster", HOSTNAME), HOSTNAME, NO_ROUTE)
+    assert found == Destination(HOSTNAME, NO_ROUTE, Mailbox("postmaster", HOSTNAME))
     assert decide(Mailbox("kana", "ours.example"), {}, HOSTNAME, may_relay=False) is RELAYING_DENIED
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from postroad.address import Mailbox, normal_domain, parse_mailbox
@@ -30,28 +30,41 @@ INBOX: Final = "inbox"
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """Where an accepted recipient goes."""
+
+    domain: str
+    """What deliveries are batched by."""
+    hold: str = ""
+    """Why it does not go now; empty: it goes."""
+    mailbox: Mailbox | None = None
+    """Who gets it; None: the mailbox that was named."""
+
+
+@dataclass(frozen=True, slots=True)
 class LocalDomain:
     """A domain of ours."""
 
     name: str
     """Lower-case A-labels or an address literal."""
-    recipients: frozenset[str] | None = None
-    """Local parts in lower case; None: every local part exists."""
-    postmaster: Mailbox | None = None
+    recipients: frozenset[str] | None
+    """Local parts as ``fold`` gives them; None: every local part exists."""
+    postmaster: Mailbox | None
     """Who gets the mail for postmaster; None: the domain's own postmaster."""
-    on_hold: bool = False
-    """Its mail is kept until the operator releases it."""
+    destination: Destination
+    """Where its mail goes; held until the operator releases it when the domain is on hold."""
 
     @classmethod
     def of(
         cls, name: str, recipients: Iterable[str] | None = None, postmaster: str = "", on_hold: bool = False
     ) -> LocalDomain:
         """Make one from the texts of settings; raises AddressSyntaxError."""
+        own = normal_domain(name)
         return cls(
-            name=normal_domain(name),
+            name=own,
             recipients=None if recipients is None else frozenset(map(fold, recipients)),
             postmaster=parse_mailbox(postmaster) if postmaster else None,
-            on_hold=on_hold,
+            destination=Destination(own, ROUTE_IS_HOLD if on_hold else ""),
         )
 
     def knows(self, local_part: str) -> bool:
@@ -62,17 +75,6 @@ class LocalDomain:
 def fold(local_part: str) -> str:
     """A local part as our own domains compare it."""
     return local_part.lower() if local_part.isascii() else unicodedata.normalize("NFC", local_part).casefold()
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where an accepted recipient goes."""
-
-    mailbox: Mailbox
-    domain: str
-    """What deliveries are batched by."""
-    hold: str = ""
-    """Why it does not go now; empty: it goes."""
 
 
 Domains = Mapping[str, LocalDomain]
@@ -86,27 +88,24 @@ def decide(mailbox: Mailbox, domains: Domains, hostname: str, may_relay: bool) -
     """
     name = mailbox.destination
     domain = domains.get(name)
-    if mailbox.is_postmaster and (domain is not None or not name or name == hostname):
+    if len(mailbox.local_part) == 10 and mailbox.is_postmaster and (domain is not None or name in ("", hostname)):
         return _to_postmaster(mailbox, domain or next(iter(domains.values()), None), domains, hostname)
     if domain is not None:
-        return _within(mailbox, domain) if domain.knows(mailbox.local_part) else UNKNOWN_USER
-    return Destination(mailbox, name, NO_ROUTE) if may_relay else RELAYING_DENIED
-
-
-def _within(mailbox: Mailbox, domain: LocalDomain) -> Destination:
-    return Destination(mailbox, domain.name, ROUTE_IS_HOLD if domain.on_hold else "")
+        return domain.destination if domain.knows(mailbox.local_part) else UNKNOWN_USER
+    return Destination(name, NO_ROUTE) if may_relay else RELAYING_DENIED
 
 
 def _to_postmaster(mailbox: Mailbox, domain: LocalDomain | None, domains: Domains, hostname: str) -> Destination:
     """Postmaster is always accepted (RFC 5321 section 4.5.1); without a domain of ours the operator finds it held."""
     if domain is None:
-        return Destination(Mailbox(mailbox.local_part, hostname), hostname, NO_ROUTE)
+        return Destination(hostname, NO_ROUTE, Mailbox(mailbox.local_part, hostname))
     if domain.postmaster is None:
-        own = mailbox if mailbox.destination == domain.name else Mailbox(mailbox.local_part, domain.name)
-        return _within(own, domain)
+        if mailbox.destination == domain.name:
+            return domain.destination
+        return replace(domain.destination, mailbox=Mailbox(mailbox.local_part, domain.name))
     target = domain.postmaster
     home = domains.get(target.destination)
-    return Destination(target, target.destination, NO_ROUTE) if home is None else _within(target, home)
+    return replace(home.destination if home else Destination(target.destination, NO_ROUTE), mailbox=target)
 
 
 class Relaying:
@@ -125,8 +124,9 @@ class Relaying:
         """An accepted recipient as the spool takes it."""
         found = decide(recipient.forward_path, self.domains, self.hostname, may_relay=True)
         if isinstance(found, Reply):  # settings changed between RCPT and now: accepted is accepted
-            found = Destination(recipient.forward_path, recipient.forward_path.destination, NO_ROUTE)
-        return NewRecipient(str(found.mailbox), found.domain, str(recipient.parameters), found.hold)
+            found = Destination(recipient.forward_path.destination, NO_ROUTE)
+        path = recipient.forward_path if found.mailbox is None else found.mailbox
+        return NewRecipient(str(path), found.domain, str(recipient.parameters), found.hold)
 
 
 class Catching:
