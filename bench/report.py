@@ -1,0 +1,138 @@
+"""Rows of one run to Markdown: medians, ratios to each peer of the same run, and what was promised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+Row = dict[str, Any]
+OURS = ("postroad-none", "postroad-sqlite")
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What was promised: less than the floor is a fault, the aim is ambitious."""
+
+    floor: float | None
+    aim: float
+    at_most: bool = False
+
+    def words(self, value: float) -> list[str]:
+        """Floor and aim, each with what became of it."""
+        return [_judged(self.floor, value, self.at_most), _judged(self.aim, value, self.at_most)]
+
+
+def _judged(goal: float | None, value: float, at_most: bool) -> str:
+    if goal is None:
+        return ""
+    reached = value <= goal if at_most else value >= goal
+    return f"{'≤ ' if at_most else ''}{goal:,.0f} {'reached' if reached else '**missed**'}"
+
+
+DURABLE = Goal(3_500, 6_000)
+#: (server, kept connections) -> messages a second of its CPU.
+RATES = {
+    ("postroad-none", True): Goal(8_000, 15_000),
+    ("postroad-none", False): Goal(None, 7_000),
+    ("postroad-sqlite", True): DURABLE,
+    ("postroad-sqlite", False): DURABLE,
+}
+#: TLS -> KiB for each idle connection.
+IDLE = {False: Goal(None, 4, at_most=True), True: Goal(None, 32, at_most=True)}
+
+
+def report(rows: list[Row], titles: dict[str, str]) -> str:
+    """All tables for which there are rows."""
+    parts = [_throughput(rows, titles), _idle(rows, titles), _greeting(rows, titles), _noise(rows)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _throughput(rows: list[Row], titles: dict[str, str]) -> str:
+    mine = [row for row in rows if row["figure"] == "throughput"]
+    peers = [name for name in titles if name not in OURS and any(row["server"] == name for row in mine)]
+    header = [
+        "connections", "server", "messages / CPU s", "least – most", "messages / s",
+        *(f"x {name}" for name in peers), "floor", "aim",
+    ]  # fmt: skip
+    lines: list[list[str]] = []
+    for kept, sessions in dict.fromkeys((row["kept"], row["sessions"]) for row in mine):
+        here = [row for row in mine if (row["kept"], row["sessions"]) == (kept, sessions)]
+        rate = {name: median(_of(here, name, per_cpu)) for name in titles if _of(here, name, per_cpu)}
+        for name, value in rate.items():
+            spread = _of(here, name, per_cpu)
+            ratios = [f"{value / rate[peer]:.2f}" if name in OURS and peer in rate else "" for peer in peers]
+            goal = RATES.get((name, kept))
+            lines.append([
+                f"{sessions}, {'kept' if kept else 'one a message'}", titles[name], f"{value:,.0f}",
+                f"{min(spread):,.0f} – {max(spread):,.0f}", f"{median(_of(here, name, per_wall)):,.0f}",
+                *ratios, *(goal.words(value) if goal else ["", ""]),
+            ])  # fmt: skip
+    return _table("Messages of 5 KB for each second of the server's CPU", header, lines)
+
+
+def per_cpu(row: Row) -> float:
+    return float(row["messages"] / row["server_cpu"])
+
+
+def per_wall(row: Row) -> float:
+    return float(row["messages"] / row["wall"])
+
+
+def _idle(rows: list[Row], titles: dict[str, str]) -> str:
+    mine = [row for row in rows if row["figure"] == "idle"]
+    lines: list[list[str]] = []
+    for tls, name in dict.fromkeys((row["tls"], row["server"]) for row in mine):
+        here = [row for row in mine if row["tls"] == tls]
+        value = median(_of(here, name, _kib))
+        goal = IDLE[tls] if name in OURS else None
+        words = goal.words(value) if goal else ["", ""]
+        held = f"{here[0]['connections']:,}"
+        lines.append(["STARTTLS" if tls else "plain", titles[name], held, f"{value:.1f}", words[1]])
+    return _table(
+        "Memory of an idle connection, greeted, EHLO said", ["", "server", "connections", "KiB each", "aim"], lines
+    )
+
+
+def _kib(row: Row) -> float:
+    return float(row["octets"] / 1024)
+
+
+def _greeting(rows: list[Row], titles: dict[str, str]) -> str:
+    mine = [row for row in rows if row["figure"] == "greeting"]
+    lines = [
+        [titles[name], *(f"{median(_of(mine, name, _milliseconds(key))):.3f}" for key in ("p50", "p99"))]
+        for name in dict.fromkeys(row["server"] for row in mine)
+    ]
+    return _table("From connect to the 220, one client at a time", ["server", "p50 ms", "p99 ms"], lines)
+
+
+def _milliseconds(key: str) -> Callable[[Row], float]:
+    return lambda row: float(row[key] * 1e3)
+
+
+def _noise(rows: list[Row]) -> str:
+    """Who measures beside other work should know it."""
+    cores = [row["other_cpu"] / row["wall"] for row in rows if row["figure"] == "throughput"]
+    if not cores or median(cores) < 0.1:
+        return ""
+    return (
+        f"Other work took {median(cores):.1f} cores meanwhile (most: {max(cores):.1f}): trust ratios more than rates."
+    )
+
+
+def _of(rows: Iterable[Row], name: str, figure: Callable[[Row], float]) -> list[float]:
+    return [figure(row) for row in rows if row["server"] == name]
+
+
+def _table(title: str, header: list[str], lines: list[list[str]]) -> str:
+    if not lines:
+        return ""
+    cells = [header, *lines]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
+    written = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells
+    ]
+    written.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join([f"## {title}", "", *written])
