@@ -17,15 +17,21 @@ from postroad.errors import AddressSyntaxError
 from postroad.replies import Reply
 from postroad.smtp.client import KNOWN
 from postroad.smtp.commands import read_parameters
+from postroad.smtp.extensions import EIGHTBITMIME, SMTPUTF8
+from postroad.smtp.extensions.auth import AUTH
 from postroad.smtp.extensions.body import BODY, Body
 from postroad.smtp.extensions.size import SIZE
 from postroad.smtp.extensions.smtputf8 import UTF8
-from postroad.smtp.parameters import NOTHING_GIVEN, Given, Parameter
+from postroad.smtp.parameters import NOTHING_GIVEN, Given, OnRefusal, Parameter, Traits
 from postroad.smtp.states import Verb
 
 #: RFC 5321 section 4.5.3.1.8: what every host takes.
 _RECIPIENTS: Final = 100
 _RCPTMAX: Final = re.compile(r"RCPTMAX=([1-9][0-9]{0,5})\Z", re.IGNORECASE)
+
+#: What is not passed on as it came: fitted by the functions below, or (AUTH=) nobody's business but ours.
+_FITTED: Final = frozenset((SIZE, BODY, UTF8, AUTH))
+_EVERYTHING: Final = Traits(tls=True, authenticated=True, submission=True)
 
 
 @dataclass(slots=True)
@@ -63,17 +69,24 @@ async def fit(consignment: Consignment, announced: Mapping[str, str]) -> Fit:
     fitted = Fit(at_once=_at_once(announced))
     for one in message.recipients:
         path = _path(one.forward_path)
+        wishes = _wishes(one.parameters, Verb.RCPT)
+        kept = None if wishes is None else _passed_on(wishes, announced)
         if path is None:
             fitted.refuse(one.number, "the stored forward-path cannot be read")
+        elif kept is None:
+            fitted.refuse(one.number, f"{one.parameters} cannot be passed on")
         else:
-            fitted.recipients[one.number] = (path, NOTHING_GIVEN)
-    wishes = read_parameters(message.parameters, Verb.MAIL, KNOWN, None)
+            fitted.recipients[one.number] = (path, Given(kept) if kept else NOTHING_GIVEN)
     fitted.reverse_path = _path(message.reverse_path) if message.reverse_path else None
-    if isinstance(wishes, Reply) or (message.reverse_path and fitted.reverse_path is None):
-        fitted.refuse_all("the stored reverse-path or its parameters cannot be read")
+    if message.reverse_path and fitted.reverse_path is None:
+        fitted.refuse_all("the stored reverse-path cannot be read")
         return fitted
-    values: dict[Parameter[Any], Any] = {}
-    if "SIZE" in announced:
+    wishes = _wishes(message.parameters, Verb.MAIL)
+    values = None if wishes is None else _passed_on(wishes, announced)
+    if wishes is None or values is None:
+        fitted.refuse_all(f"{message.parameters} cannot be passed on")
+        return fitted
+    if SIZE.keyword in announced:
         values[SIZE] = message.size
     eight_bit = _EightBit(consignment.read)
     await _fit_body(fitted, wishes, announced, values, eight_bit)
@@ -89,7 +102,7 @@ async def _fit_body(
     if body is Body.BINARYMIME:
         fitted.refuse_all("BODY=BINARYMIME goes only by BDAT, which is not spoken to next hops yet")
     elif body is Body.EIGHTBITMIME:
-        if "8BITMIME" in announced:
+        if EIGHTBITMIME.keyword in announced:
             values[BODY] = body
         elif fitted.recipients and await eight_bit.found():
             fitted.refuse_all("the content is 8-bit and the next hop takes 7-bit content only (no 8BITMIME)")
@@ -102,7 +115,7 @@ async def _fit_utf8(
     wide_sender = fitted.reverse_path is not None and not fitted.reverse_path.is_ascii
     if not (UTF8 in wishes or wide or wide_sender):
         return
-    if "SMTPUTF8" in announced:
+    if SMTPUTF8.keyword in announced:
         values[UTF8] = True
         return
     note = "the next hop takes no UTF-8 addresses or headers (no SMTPUTF8)"
@@ -110,6 +123,26 @@ async def _fit_utf8(
         fitted.refuse(number, note)
     if fitted.recipients and (wide_sender or (UTF8 in wishes and await eight_bit.found())):
         fitted.refuse_all(note)
+
+
+def _wishes(text: str, command: Verb) -> Given | None:
+    """Stored parameters, None when they hold one that we do not know how to send."""
+    found = read_parameters(f" {text}", command, KNOWN, _EVERYTHING) if text else NOTHING_GIVEN
+    return None if isinstance(found, Reply) else found
+
+
+def _passed_on(wishes: Given, announced: Mapping[str, str]) -> dict[Parameter[Any], Any] | None:
+    """The parameters that go on as they are where they were announced; None: one that must not be lost cannot go."""
+    values: dict[Parameter[Any], Any] = {}
+    for parameter, value in wishes:
+        if parameter in _FITTED:
+            continue
+        if parameter.on_refusal is OnRefusal.KEEP:
+            return None
+        found = KNOWN.find(parameter.command, parameter.keyword)
+        if found is not None and found[0].keyword in announced:
+            values[parameter] = value
+    return values
 
 
 class _EightBit:

@@ -17,7 +17,7 @@ ROUTE_IS_HOLD: Final = "the route is hold"
 _HOST_PORT: Final = re.compile(
     r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9](?:[A-Za-z0-9._-]{0,254})))(?::([0-9]{1,5}))?\Z"
 )
-_PLACEHOLDER: Final = re.compile(r"\{[^{}]*\}")
+_PLACEHOLDER: Final = re.compile(r"\{(?:user|domain)\}")
 _FORMS: Final = "maildir:/path/{domain}/{user}, smtp:HOST:PORT, lmtp:HOST:PORT, lmtp:/socket or hold"
 
 
@@ -107,8 +107,7 @@ def _maildir(template: str) -> Maildir:
         raise SettingsError(f"the path of a maildir must begin with /: {template[:80]!r}", f"write {_FORMS}")
     if "\x00" in template or any(part in (".", "..") for part in template.split("/")):
         raise SettingsError(f"the path of a maildir must be plain: {template[:80]!r}", "without . and .. in it")
-    unknown = [word for word in _PLACEHOLDER.findall(template) if word not in ("{user}", "{domain}")]
-    if unknown or _PLACEHOLDER.sub("", template).strip("{}") != _PLACEHOLDER.sub("", template):
+    if re.search(r"[{}]", _PLACEHOLDER.sub("", template)) is not None:
         raise SettingsError(f"unknown placeholder in {template[:80]!r}", "{domain} and {user} are known")
     if not template.strip("/"):
         raise SettingsError("the path of a maildir must name a directory")
