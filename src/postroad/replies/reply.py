@@ -175,6 +175,8 @@ class Reply:
 def _write(code: int, enhanced: EnhancedStatus | None, text: str) -> bytes:
     status = "" if enhanced is None else f"{enhanced} "
     room = MAX_LINE_OCTETS - 2 - 4 - len(status)
+    if len(text) <= room and text.isascii() and text.isprintable():
+        return f"{code} {status}{text}\r\n".encode("ascii")
     bodies: list[str] = []
     for line in text.split("\n"):
         # ASCII only: UTF-8 may stand in a reply only for a client that asked for SMTPUTF8 (RFC 6531 section 3.7.4).

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from postroad.replies import Reply
+from postroad.replies import EnhancedStatus, Reply
+
+_SUCCESS: Final = EnhancedStatus(2, 0, 0)
 
 # --- connection and greeting
 EARLY_TALKER: Final = Reply(554, "Input before the greeting, bye", "5.5.0")
@@ -105,12 +107,12 @@ def hello(hostname: str, lines: tuple[str, ...] = ()) -> Reply:
 
 def chunk_taken(octets: int) -> Reply:
     """250 for a BDAT chunk that is not the last (RFC 3030 section 2)."""
-    return Reply(250, f"{octets} octets received", "2.0.0")
+    return Reply(250, f"{octets} octets received", _SUCCESS)
 
 
 def queued(message_id: str) -> Reply:
     """250 after content: from here on the message is ours (RFC 5321 section 6.1)."""
-    return Reply(250, f"Ok: queued as {message_id}", "2.0.0")
+    return Reply(250, f"Ok: queued as {message_id}", _SUCCESS)
 
 
 def incident(number: str) -> Reply:
