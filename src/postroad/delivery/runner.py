@@ -8,12 +8,12 @@ a worker that fails in a way that nobody foresaw defers its recipients and is lo
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from postroad.clock import Clock
+from postroad.delivery.lanes import Job, Lanes, RunnerLimits
 from postroad.delivery.leases import Leases
 from postroad.delivery.routing import NO_ROUTE, ROUTE_IS_HOLD, Hold, Route, Routes
 from postroad.delivery.schedule import Schedule, result_of
@@ -29,38 +29,9 @@ _log = get_logger("delivery")
 _LONGEST_SLEEP: Final = 60.0
 #: After a fault of the spool.
 _BACK_OFF: Final = 5.0
+#: While more is due than can be leased.
+_LOOK_AGAIN: Final = 1.0
 _PAGE: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class RunnerLimits:
-    """How much goes on at once."""
-
-    workers: int = 50
-    """Deliveries in all."""
-    per_route: int = 10
-    """Deliveries by one route."""
-    lease: float = 120.0
-    """Seconds of a lease; it is prolonged when half of them are gone."""
-    aside: float = 5.0
-    """Seconds for which work is left alone whose route is busy."""
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """One batch on its way."""
-
-    batch: Batch
-    route: Route
-    task: asyncio.Task[None] | None = None
-
-
-@dataclass(slots=True)
-class _Lane:
-    """What waits for one route, and how many go by it."""
-
-    busy: int = 0
-    waiting: deque[_Job] = field(default_factory=deque)
 
 
 class Runner:
@@ -83,10 +54,11 @@ class Runner:
         self._schedule = schedule if schedule is not None else Schedule()
         self._limits = limits if limits is not None else RunnerLimits()
         self._leases = Leases(spool, clock, self._limits.lease)
-        self._lanes: dict[str, _Lane] = {}
-        self._jobs: dict[tuple[str, str], _Job] = {}
+        self._lanes = Lanes(self._limits)
         self._wakeup = asyncio.Event()
         self._reread = True
+        self._look = True  # something may be due that was not when we last looked
+        self._due = 0.0  # and until then nothing is
         self._stopping = ""
         self._loop_task: asyncio.Task[None] | None = None
         spool.on_accepted(self._accepted)
@@ -107,6 +79,7 @@ class Runner:
 
     def wake(self) -> None:
         """Look at the queue now (the operator released something, or a test set the clock)."""
+        self._look = True
         self._wakeup.set()
 
     async def stop(self, seconds: float = 30.0) -> None:
@@ -116,7 +89,7 @@ class Runner:
         if self._loop_task is not None:
             await self._loop_task
             self._loop_task = None
-        running = {job.task for job in self._jobs.values() if job.task is not None}
+        running = {job.task for job in self._lanes if job.task is not None}
         if running:
             _, running = await asyncio.wait(running, timeout=seconds)
         for transport in set(self._transports.values()):
@@ -132,7 +105,7 @@ class Runner:
     @property
     def under_way(self) -> int:
         """Batches that are leased here now."""
-        return len(self._jobs)
+        return len(self._lanes)
 
     def _accepted(self, drafts: Sequence[Draft]) -> None:
         if any(not one.hold for draft in drafts for one in draft.recipients):
@@ -147,6 +120,7 @@ class Runner:
                 sleep = await self._round()
             except Exception as fault:
                 _log.error("queue not read", fault=str(fault), exc_info=not isinstance(fault, SpoolError))
+                self._look = True
                 sleep = _BACK_OFF
             if not self._stopping:
                 try:
@@ -161,62 +135,65 @@ class Runner:
         if self._reread:
             self._reread = False
             await self._apply_routes()
-        await self._leases.prolong(list(self._jobs.values()))
-        while (room := self._limits.workers - len(self._jobs)) > 0 and not self._stopping:
-            batches = await self._leases.take(room)
+        await self._leases.prolong(self._lanes)
+        if self._look or self._clock.wall() >= self._due:
+            await self._lease()
+        moments = [self._clock.wall() + _LOOK_AGAIN if self._look else self._due]
+        renewal = self._leases.next_renewal(self._lanes)
+        if renewal is not None:
+            moments.append(renewal)
+        return min(max(min(moments) - self._clock.wall(), 0.01), _LONGEST_SLEEP)
+
+    async def _lease(self) -> None:
+        """Take what is due, as long as there is a place for it; remembers when to look again."""
+        self._look = False
+        limit = 0
+        while not self._stopping:
+            limit = self._lanes.worth_leasing(self._clock.monotonic())
+            batches = await self._leases.take(limit) if limit else []
             for batch in batches:
                 await self._enter(batch)
-            if len(batches) < room:
+            self._begin()
+            if not limit or len(batches) < limit:
                 break
-        due = await self._spool.next_due() if len(self._jobs) < self._limits.workers else None
-        now = self._clock.wall()
-        moments = [moment for moment in (due, self._leases.next_renewal(self._jobs.values())) if moment is not None]
-        return min(max(min(moments, default=now + _LONGEST_SLEEP) - now, 0.01), _LONGEST_SLEEP)
+        if not limit:
+            self._look = True  # there is more, and no place for it
+            return
+        self._due = self._clock.wall() + _LONGEST_SLEEP
+        due = await self._spool.next_due()
+        if due is not None:
+            self._due = min(self._due, due)  # whoever settled meanwhile may have made it earlier
 
     async def _enter(self, batch: Batch) -> None:
-        """A batch that was leased: begin, wait for a place, hold, or leave alone for a while."""
-        key = (batch.message.id, batch.destination)
-        before = self._jobs.get(key)
+        """A batch that was leased: let it wait for its turn, hold it, or leave it alone for a while."""
+        before = self._lanes.find(batch)
         if before is not None:  # our own lease ran out (the clock was set): the work goes on under the new one
-            same = {one.number for one in before.batch.message.recipients} == {
-                one.number for one in batch.message.recipients
-            }
-            if same:
+            if _numbers(before.batch) == _numbers(batch):
                 before.batch = batch
             else:
-                await self._leases.put_aside(batch, self._limits.aside)
+                await self._leases.put_aside(batch, self._limits.lease)
             return
         route = self._routes.of(batch.destination)
         if isinstance(route, Hold):
             await self._hold(batch, route)
-            return
-        lane = self._lanes.setdefault(str(route), _Lane())
-        if lane.busy >= self._limits.per_route and len(lane.waiting) >= self._limits.per_route:
+        elif not self._lanes.add(Job(batch, route)):
             await self._leases.put_aside(batch, self._limits.aside)
-            return
-        job = _Job(batch, route)
-        self._jobs[key] = job
-        lane.waiting.append(job)
-        self._begin_next(lane)
 
-    def _begin_next(self, lane: _Lane) -> None:
-        while lane.waiting and lane.busy < self._limits.per_route and not self._stopping:
-            job = lane.waiting.popleft()
-            lane.busy += 1
-            job.task = asyncio.get_running_loop().create_task(
-                self._work(job, lane), name=f"deliver {job.batch.message.id}"
-            )
+    def _begin(self) -> None:
+        while not self._stopping and (job := self._lanes.next_job()) is not None:
+            work = self._work(job)
+            job.task = asyncio.get_running_loop().create_task(work, name=f"deliver {job.batch.message.id}")
 
     async def _give_back_waiting(self) -> None:
-        for lane in self._lanes.values():
-            while lane.waiting:
-                job = lane.waiting.popleft()
-                self._jobs.pop((job.batch.message.id, job.batch.destination), None)
+        for job in self._lanes.take_waiting():
+            try:
                 await self._leases.give_back(job.batch)
+            except SpoolError as fault:
+                _log.error("lease not given back", message=job.batch.message.id, fault=fault.message)
 
     # --- one delivery
 
-    async def _work(self, job: _Job, lane: _Lane) -> None:
+    async def _work(self, job: Job) -> None:
         try:
             began = self._clock.monotonic()
             report = await self._try(job)
@@ -224,14 +201,11 @@ class Runner:
         except Exception as fault:
             _log.error("delivery not recorded", message=job.batch.message.id, fault=str(fault), exc_info=True)
         finally:
-            lane.busy -= 1
-            self._jobs.pop((job.batch.message.id, job.batch.destination), None)
-            if not lane.busy and not lane.waiting:
-                self._lanes = {key: kept for key, kept in self._lanes.items() if kept is not lane}
-            self._begin_next(lane)
-            self.wake()
+            self._lanes.finish(job)
+            self._begin()
+            self._wakeup.set()
 
-    async def _try(self, job: _Job) -> Report:
+    async def _try(self, job: Job) -> Report:
         message = job.batch.message
         consignment = Consignment(message, job.route, lambda: self._spool.read(message.id))
         transport = self._transports.get(type(job.route))
@@ -250,7 +224,7 @@ class Runner:
             what = fault.message if isinstance(fault, SpoolError) else f"internal error: {type(fault).__name__}"
             return Report(same_for_all(consignment, Fate.NOT_NOW, what))
 
-    async def _settle(self, job: _Job, report: Report, seconds: float) -> None:
+    async def _settle(self, job: Job, report: Report, seconds: float) -> None:
         now = self._clock.wall()
         message = job.batch.message
         recipients = {one.number: one for one in message.recipients}
@@ -267,6 +241,8 @@ class Runner:
         if not await self._leases.settle(job.batch, attempt):
             _log.warning("lease lost", message=message.id, destination=job.batch.destination)
         for result in results:
+            if result.next_due is not None:
+                self._due = min(self._due, result.next_due)
             _log.info(
                 result.outcome.value,
                 message=message.id,
@@ -290,7 +266,10 @@ class Runner:
 
     async def _apply_routes(self) -> None:
         """Release what was held for want of a route that is there now; hold what now must wait."""
+        self._look = True
         now = self._clock.wall()
+        for job in self._lanes.take_waiting():
+            await self._enter(job.batch)
         for destination, route in self._routes:
             if isinstance(route, Hold):
                 await self._hold_queued(destination, route)
@@ -316,3 +295,7 @@ class Runner:
                     pass
             if len(page) < _PAGE:
                 return
+
+
+def _numbers(batch: Batch) -> set[int]:
+    return {one.number for one in batch.message.recipients}
