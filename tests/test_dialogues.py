@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from postroad.smtp import extensions
@@ -76,8 +78,7 @@ def judged() -> set[tuple[Verb, str, bytes]]:
     """(verb, keyword of a parameter, beginning of the reply) of every script, for lines that are answered alone."""
     seen: set[tuple[Verb, str, bytes]] = set()
     for dialogue in DIALOGUES:
-        steps = [*dialogue.steps]
-        for sent, heard in zip(steps, steps[1:], strict=False):
+        for sent, heard in itertools.pairwise(dialogue.steps):
             if sent.kind != "C" or heard.kind != "S":
                 continue
             line = sent.octets.decode("utf-8", "replace").rstrip("\r\n")

@@ -128,9 +128,12 @@ class EngineServer:
         self.engine = ServerEngine(config, conditions(given), traits=traits)
         self.accepted: list[bytes] = []
         self.events: list[object] = []
+        self.refused: list[bool] = []
+        """For each event, whether it was answered by a refusal."""
         self.said = b""
         self.ended: SessionEnded | None = None
         self._content: list[bytes] = []
+        self._size = 0
 
     @property
     def closed(self) -> bool:
@@ -176,6 +179,7 @@ class EngineServer:
             if event is NEED_DATA:
                 break
             self.events.append(event)
+            self.refused.append(False)
             self._react(event)
         else:
             raise AssertionError("the engine does not stop")
@@ -191,10 +195,14 @@ class EngineServer:
             case ContentBlock(octets):
                 assert octets, "an empty block"
                 self._content.append(octets)
+                self._size += len(octets)
             case TransactionAborted():
                 self._content.clear()
+                self._size = 0
             case ParameterNotNow():
                 pass
+            case ContentRequested() if self._size:
+                raise AssertionError("the content of an earlier message was never declared void")
             case _:
                 self._answer(event)
 
@@ -207,13 +215,15 @@ class EngineServer:
             reply = None if known else BAD_CREDENTIALS
         if isinstance(event, ContentEnded):
             content = b"".join(self._content)
-            assert event.size == len(content)
+            assert event.size == self._size
             if reply is None:
                 self.accepted.append(content)
             self._content.clear()
+            self._size = 0
         if reply is None:
             self.engine.accept()
         else:
+            self.refused[-1] = True
             self.engine.answer(reply)
 
 
