@@ -6,11 +6,13 @@ import errno
 import os
 import socket
 from collections.abc import Mapping
+from ipaddress import ip_address
 
 from postroad.errors import SettingsError
 
 _BACKLOG = 2048
 _FIRST_PASSED_FD = 3
+_HINT = "write an address of this machine and a port, 127.0.0.1:1025"
 
 
 class AddressTaken(SettingsError):
@@ -32,7 +34,10 @@ def listen(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
     Raises AddressTaken, NoSuchAddress or SettingsError with the cause and the cure.
     """
     address = "127.0.0.1" if host.lower() == "localhost" else host
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:  # bind() itself would ask the resolver for a name, and take "" for every address
+        family = socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
+    except ValueError as fault:
+        raise SettingsError(f"cannot listen on {shown(host, port)}: {host!r} is no IP address", _HINT) from fault
     try:
         bound = socket.socket(family, socket.SOCK_STREAM)
     except OSError as fault:
@@ -63,13 +68,14 @@ def _refused(host: str, port: int, fault: OSError | OverflowError) -> SettingsEr
         return SettingsError(
             f"cannot listen on {where}: not permitted", "ports below 1024 need root or systemd's sockets"
         )
-    return SettingsError(
-        f"cannot listen on {where}: {fault}", "write an address of this machine and a port, 127.0.0.1:1025"
-    )
+    return SettingsError(f"cannot listen on {where}: {fault}", _HINT)
 
 
 def passed_sockets(environment: Mapping[str, str], pid: int) -> dict[str, list[socket.socket]]:
-    """The sockets that systemd has opened for us, by their name (sd_listen_fds(3)); none when they are not for ``pid``."""
+    """The sockets that systemd has opened for us, by their name (sd_listen_fds(3)); none when they are not for ``pid``.
+
+    Raises SettingsError for a descriptor that is no socket.
+    """
     count = environment.get("LISTEN_FDS", "")
     if environment.get("LISTEN_PID") != str(pid) or not count.isascii() or not count.isdecimal():
         return {}
@@ -77,7 +83,11 @@ def passed_sockets(environment: Mapping[str, str], pid: int) -> dict[str, list[s
     found: dict[str, list[socket.socket]] = {}
     for index in range(int(count)):
         name = names[index] if index < len(names) else "unknown"
-        passed = socket.socket(fileno=_FIRST_PASSED_FD + index)
+        try:
+            passed = socket.socket(fileno=_FIRST_PASSED_FD + index)
+        except OSError as fault:
+            message = f"LISTEN_FDS={count}, but descriptor {_FIRST_PASSED_FD + index} is no socket: {fault.strerror}"
+            raise SettingsError(message, "let systemd pass stream sockets only (ListenStream=)") from fault
         passed.setblocking(False)
         os.set_inheritable(passed.fileno(), False)
         found.setdefault(name, []).append(passed)
