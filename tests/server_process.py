@@ -14,6 +14,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -71,6 +72,7 @@ class ServerProcess:
         self._before = list(before)
         self._environment = {**os.environ, **(environment or {})}
         self._control = control
+        self._forgotten = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.listeners: dict[str, list[tuple[str, int]]] = {}
 
@@ -110,7 +112,17 @@ class ServerProcess:
         """Start it and wait until it listens."""
         self.spawn()
         until(self._learn_ports, "the server listens")
+        until(self._minds_signals, "the server minds its signals")
         return self
+
+    def _minds_signals(self) -> bool:
+        """Whether the last step of the start is done: SIGHUP has a handler (its default would end the process)."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status")
+        if not status.exists():
+            return True
+        (caught,) = re.findall(r"(?m)^SigCgt:\s*([0-9a-f]+)$", status.read_text())
+        return bool(int(caught, 16) >> (signal.SIGHUP - 1) & 1)
 
     def _learn_ports(self) -> bool:
         assert self.process is not None
@@ -169,9 +181,18 @@ class ServerProcess:
 
     def log(self, event: str | None = None) -> list[dict[str, Any]]:
         """Every line of the log so far as a document; of one kind of event."""
-        lines = self.errors.read_text("utf-8", "replace").split("\n")
+        lines = self.new_log.split("\n")
         documents = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
         return [each for each in documents if event is None or each["event"] == event]
+
+    @property
+    def new_log(self) -> str:
+        """What the process has written since the log was last forgotten."""
+        return self.errors.read_bytes()[self._forgotten :].decode("utf-8", "replace")
+
+    def forget_log(self) -> None:
+        """Read only what comes from here on."""
+        self._forgotten = self.errors.stat().st_size
 
     def api(
         self, method: str, path: str, body: object = None, query: Mapping[str, object] | None = None
@@ -230,6 +251,15 @@ class ServerProcess:
         """Where a listener listens."""
         return self.listeners[listener][0]
 
+    @property
+    def web(self) -> tuple[str, int]:
+        """Where page and API listen."""
+        (line, *_) = until(
+            lambda: [one for one in self.log("listening") if one["listener"] == "web"], "the page listens"
+        )
+        parts = urlsplit(line["url"])
+        return parts.hostname or "", parts.port or 0
+
     def wire(self, listener: str, hello: bool = True) -> Wire:
         """Connect; greeted, and EHLO said unless not wanted."""
         wire = Wire(self.address(listener))
@@ -252,17 +282,12 @@ class _Control(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def url_address(url: str) -> tuple[str, int]:
-    """Host and port of a URL."""
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or 0
-
-
 class Wire:
     """A connection on which tests say exactly what they mean, octet by octet."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.socket = socket.create_connection(address, PATIENCE)
+    def __init__(self, address: tuple[str, int], source: str = "") -> None:
+        """``source``: the loopback address to come from."""
+        self.socket = socket.create_connection(address, PATIENCE, (source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
 
