@@ -7,20 +7,20 @@ envelope from being smuggled in. At most four octets are held back between two b
 from __future__ import annotations
 
 import re
-from enum import Enum
+from enum import IntEnum
 from typing import Final
 
 _END: Final = b"\r\n.\r\n"
 _ANY_NEWLINE: Final = re.compile(rb"\r\n|\r|\n")
 
 
-class ContentFault(Enum):
-    """Why content is refused; the first fault found is the one that is reported."""
+class ContentFault(IntEnum):
+    """Why content is refused; of several the greatest is reported, so that no split of the octets matters."""
 
-    BARE_NEWLINE = "bare CR or LF"
-    NUL = "NUL octet"
-    LINE_TOO_LONG = "line too long"
-    TOO_LARGE = "too large"
+    LINE_TOO_LONG = 1
+    UNSOUND = 2
+    """A bare CR, a bare LF or a NUL."""
+    TOO_LARGE = 3
 
 
 class DotFramer:
@@ -90,13 +90,13 @@ class ContentChecker:
 
     def check(self, block: bytes) -> bytes | None:
         """The block as it may be handed on, None once a fault is found. A CR at its very end waits for what follows."""
-        if self.fault is not None:
+        if self.fault is ContentFault.TOO_LARGE:
             return None
-        if not self._binary:
+        if not self._binary and self.fault is not ContentFault.UNSOUND:
             block = self._check_text(block)
         self.size += len(block)
         if self._size_limit and self.size > self._size_limit:
-            self.fault = self.fault or ContentFault.TOO_LARGE
+            self._note(ContentFault.TOO_LARGE)
         return block if self.fault is None else None
 
     def finish(self) -> bytes:
@@ -105,10 +105,14 @@ class ContentChecker:
             return b""
         self._carry = False
         if not self._normalize:
-            self.fault = self.fault or ContentFault.BARE_NEWLINE
+            self._note(ContentFault.UNSOUND)
             return b""
         self.size += 2
         return b"\r\n"
+
+    def _note(self, fault: ContentFault) -> None:
+        if self.fault is None or fault > self.fault:
+            self.fault = fault
 
     def _check_text(self, block: bytes) -> bytes:
         if self._carry:
@@ -118,27 +122,31 @@ class ContentChecker:
         newlines = block.count(b"\n")
         if block.count(b"\r") != newlines or block.count(b"\r\n") != newlines:
             if not self._normalize:
-                self.fault = ContentFault.BARE_NEWLINE
-                return b""
+                self._note(ContentFault.UNSOUND)
+                return block
             block = _ANY_NEWLINE.sub(b"\r\n", block)
         if b"\0" in block:
             if not self._normalize:
-                self.fault = ContentFault.NUL
-                return b""
+                self._note(ContentFault.UNSOUND)
+                return block
             block = block.replace(b"\0", b"")
-        self._measure_lines(block)
+        if self._has_long_line(block):
+            self._note(ContentFault.LINE_TOO_LONG)
         return block
 
-    def _measure_lines(self, block: bytes) -> None:
-        """Lines are counted with their CRLF; interior lines of a short block need no look."""
-        first = block.find(b"\n")
-        if first < 0:
+    def _has_long_line(self, block: bytes) -> bool:
+        """Lines are counted with their CRLF; the interior is looked at in strides of the limit, not line by line."""
+        limit = self._line_limit
+        end = block.find(b"\n")
+        if end < 0:
             self._line += len(block)
-            longest = self._line
-        else:
-            longest = self._line + first + 1
-            if len(block) > self._line_limit:
-                longest = max(longest, *(len(line) + 1 for line in block[first + 1 :].split(b"\n")))
-            self._line = len(block) - block.rfind(b"\n") - 1
-        if longest > self._line_limit:
-            self.fault = self.fault or ContentFault.LINE_TOO_LONG
+            return self._line > limit
+        if self._line + end + 1 > limit:
+            return True
+        last = block.rfind(b"\n")
+        while last - end > limit:
+            end = block.rfind(b"\n", end + 1, end + 1 + limit)
+            if end < 0:
+                return True
+        self._line = len(block) - last - 1
+        return self._line > limit

@@ -51,6 +51,9 @@ MAX_LINE: Final = 12_288
 #: Octets without a line end after which a peer speaks no SMTP that we need to hear.
 MAX_ENDLESS: Final = 1 << 20
 
+#: The record type that a TLS ClientHello begins with; whoever says it where a command is due took the wrong port.
+_TLS_HANDSHAKE: Final = b"\x16"
+
 #: The positive codes that the awaiting events may be answered with.
 _POSITIVE: Final[dict[type, tuple[int, ...]]] = {
     HelloGiven: (250,),
@@ -118,7 +121,7 @@ class ServerEngine:
         self._out: list[bytes] = []
         self._queue: list[ServerEvent] = []
         self._awaiting: AwaitingEvent | None = None
-        self._transaction = ServerTransaction(self)
+        self._transaction = ServerTransaction()
         self._auth: AuthExchange | None = None
         self._eof = False
         self._errors = 0
@@ -249,13 +252,13 @@ class ServerEngine:
     def _advance(self) -> Step:
         """One step."""
         if self._transaction.receives:
-            return self._transaction.advance(self._in)
+            return self._transaction.advance(self, self._in)
         if self.state is State.HANDSHAKE or self.state is State.CONNECTED:
             return NEED_DATA
-        if self._in.starts_with(b"\x16"):  # a TLS ClientHello where a command is due
-            return HangUp(refusals.NOT_SMTP)
         found = self._in.next_line(MAX_LINE)
         if found is None:
+            if self._in.starts_with(_TLS_HANDSHAKE):
+                return HangUp(refusals.NOT_SMTP)
             if self._in.discarded <= MAX_ENDLESS:
                 return NEED_DATA
             self._say(refusals.LINE_TOO_LONG)
@@ -271,6 +274,8 @@ class ServerEngine:
         if self.transcript is not None:
             self.transcript.add(line if verb is not Verb.AUTH else _without_secret(line))
         if fault is not None:
+            if line.startswith(_TLS_HANDSHAKE):
+                return HangUp(refusals.NOT_SMTP)
             too_long = verb is Verb.AUTH and fault is LineFault.TOO_LONG
             return refusals.AUTH_TOO_LONG if too_long else _LINE_FAULTS[fault]
         if verb is None or verb is Verb.LHLO:
@@ -337,7 +342,7 @@ class ServerEngine:
 
     def _abort_transaction(self) -> None:
         """Forget what was given since MAIL, and say so."""
-        if self.state in _TRANSACTION_OPEN:
+        if self.state in _TRANSACTION_OPEN and not self._transaction.void:
             self._queue.append(TransactionAborted())
         self._transaction.close()
 
@@ -412,7 +417,7 @@ class ServerEngine:
         return self._sasl_step(exchange, exchange.initial())
 
     def _take_response(self, exchange: AuthExchange, line: bytes, fault: LineFault | None) -> Step:
-        self.remark("C: (SASL response, not shown)")
+        self.remark("SASL response, not shown")
         if fault is LineFault.TOO_LONG:
             return self._sasl_step(exchange, refusals.AUTH_TOO_LONG)
         return self._sasl_step(exchange, _LINE_FAULTS[fault] if fault is not None else exchange.respond(line))
@@ -434,30 +439,30 @@ class ServerEngine:
     # --- the transaction
 
     def _mail(self, verb: Verb, argument: str) -> Step:
-        return self._transaction.mail(argument)
+        return self._transaction.mail(self, argument)
 
     def _rcpt(self, verb: Verb, argument: str) -> Step:
-        return self._transaction.rcpt(argument)
+        return self._transaction.rcpt(self, argument)
 
     def _data(self, verb: Verb, argument: str) -> Step:
-        return self._transaction.data(argument)
+        return self._transaction.data(self, argument)
 
     def _bdat(self, verb: Verb, argument: str) -> Step:
-        return self._transaction.bdat(argument)
+        return self._transaction.bdat(self, argument)
 
     def _conclude_sender(self, event: SenderGiven, reply: Reply) -> Step:
-        return self._transaction.conclude_sender(event, reply)
+        return self._transaction.conclude_sender(self, event, reply)
 
     def _conclude_recipient(self, event: RecipientGiven, reply: Reply) -> Step:
-        return self._transaction.conclude_recipient(event, reply)
+        return self._transaction.conclude_recipient(self, event, reply)
 
     def _conclude_request(self, event: ContentRequested, reply: Reply) -> Step:
-        return self._transaction.conclude_request(event, reply)
+        return self._transaction.conclude_request(self, event, reply)
 
     def _conclude_content(self, event: ContentEnded, reply: Reply) -> Step:
         if reply.is_positive:
             self._errors = self._junk = 0
-        return self._transaction.conclude_content(event, reply)
+        return self._transaction.conclude_content(self, event, reply)
 
 
 def _without_secret(line: bytes) -> bytes:

@@ -79,7 +79,7 @@ def _parse_orcpt(text: str | None) -> OriginalRecipient:
     if not separator or _ADDRESS_TYPE.match(kind) is None or not address or len(text or "") > _MAX_ORCPT:
         raise ParameterSyntaxError("address-type;xtext")
     if kind.lower() == "utf-8":  # RFC 6533 section 3: utf-8-addr-xtext or utf-8-addr-unitext
-        if _UTF8_ADDRESS.match(address) is None:
+        if _UTF8_ADDRESS.match(address) is None or not address.isprintable():
             raise ParameterSyntaxError("utf-8;address as RFC 6533 writes it")
         return OriginalRecipient(kind, address)
     return OriginalRecipient(kind, decode_xtext(address))
