@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from postroad.errors import NotFound
 from postroad.inbox.header_text import decode_base64, decode_value, split_value
-from postroad.inbox.message_view import attachment, html_with_pictures, safe_type, summarize, view
+from postroad.inbox.message_view import attachment, framed_html, safe_type, summarize, view
 from postroad.inbox.mime import MAX_DEPTH, MAX_PARTS, scan
 
 PIXEL = base64.b64decode(
@@ -78,10 +78,17 @@ def test_an_ordinary_mail_is_shown_as_it_was_meant() -> None:
 
 
 def test_pictures_of_the_mail_are_put_into_its_html() -> None:
-    html = html_with_pictures(ORDINARY)
+    html = framed_html(ORDINARY)
     assert html is not None
     assert "cid:" not in html
     assert f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}" in html
+
+
+def test_elements_that_connect_before_the_policy_is_asked_are_renamed() -> None:
+    html = framed_html(
+        b"Content-Type: text/html\r\n\r\n<LINK rel=preconnect><iFrame src=x><frameset><p>link iframe</p>"
+    )
+    assert html == "<basefont rel=preconnect><x-iFrame src=x><x-frameset><p>link iframe</p>"
 
 
 def test_a_mail_without_any_structure_is_its_text() -> None:
@@ -191,7 +198,7 @@ def test_hostile_mail_is_shown_and_never_raises(name: str) -> None:
     message = HOSTILE[name]
     seen = view(message)
     assert seen.text is not None or seen.html is not None or seen.attachments
-    html_with_pictures(message)
+    framed_html(message)
     summarize(message[: 100 * 1024])
     for part in seen.attachments:
         attachment(message, part.number)
@@ -219,7 +226,7 @@ def test_a_picture_named_often_is_put_in_only_while_there_is_room() -> None:
         + picture
         + b"\r\n--b--\r\n"
     )
-    html = html_with_pictures(message)
+    html = framed_html(message)
     assert html is not None
     assert html.count("data:image/png") == 4
     assert len(html) < 8_000_000

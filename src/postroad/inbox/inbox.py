@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from postroad.envelope import Draft, MessageId, StoredMessage
 from postroad.errors import NotFound, PostroadError
-from postroad.inbox.message_view import MessageView, Summary, attachment, html_with_pictures, summarize, view
+from postroad.inbox.message_view import MessageView, Summary, attachment, framed_html, summarize, view
 from postroad.inbox.mime import MAX_HEADER
 from postroad.spool.interface import MessageQuery, Spool
 
@@ -191,7 +191,7 @@ class Inbox:
 
     async def html(self, message_id: str) -> str | None:
         """Its HTML with its pictures inside, hostile; None when it has none; raises NotFound."""
-        return await self._take_apart(message_id, html_with_pictures)
+        return await self._take_apart(message_id, framed_html)
 
     async def attachment(self, message_id: str, number: int) -> tuple[str, str, bytes]:
         """Name, declared type and octets of one part; raises NotFound."""

@@ -30,6 +30,7 @@ _READABLE: Final = frozenset(
 )
 
 _CID = re.compile(r"""cid:([^"'\s<>()]{1,200})""", re.IGNORECASE)
+_CONNECTING = re.compile(r"<(link|iframe|frame|object|embed|portal|fencedframe)", re.IGNORECASE)
 _HREF = re.compile(r"""\bhref\s{0,8}=\s{0,8}(?:"([^"<>]{1,2000})"|'([^'<>]{1,2000})')""", re.IGNORECASE)
 _URL = re.compile(r"""\bhttps?://[^\s<>"'\\^`{|}]{1,2000}""", re.IGNORECASE)
 
@@ -109,8 +110,13 @@ def attachment(message: bytes, number: int) -> tuple[str, str, bytes]:
     return _name(number, part), part.content_type, part.decode(message)
 
 
-def html_with_pictures(message: bytes) -> str | None:
-    """The HTML with its own pictures put in place of their ``cid:`` addresses, so that the frame need load nothing."""
+def framed_html(message: bytes) -> str | None:
+    """The HTML for a frame that loads nothing; still hostile, to be sent under a policy that lets it run nothing.
+
+    Its own pictures stand in place of their ``cid:`` addresses. Elements for which browsers open connections before they
+    ask the policy (preconnect links, inner frames) get names that mean nothing; ``<basefont>`` may stand where ``<link>``
+    may, and does nothing.
+    """
     found = scan(message)
     _, html, _ = _sort(found.parts)
     if html is None:
@@ -129,7 +135,11 @@ def html_with_pictures(message: bytes) -> str | None:
         room -= len(octets) + 100
         return f"data:{part.content_type};base64,{base64.b64encode(octets).decode('ascii')}"
 
-    return _CID.sub(replace, html.text(message, MAX_SHOWN))
+    return _CID.sub(replace, _CONNECTING.sub(_rename, html.text(message, MAX_SHOWN)))
+
+
+def _rename(found: re.Match[str]) -> str:
+    return "<basefont" if found[1].lower() == "link" else f"<x-{found[1]}"
 
 
 def safe_type(content_type: str) -> str:

@@ -290,7 +290,11 @@ async def html_response(admin: Admin, message_id: str) -> Response:
     html = await admin.message_html(message_id)
     if html is None:
         raise Refusal(404, "this message has no HTML")
-    headers = {"content-security-policy": FRAME_POLICY, "x-frame-options": "SAMEORIGIN"}
+    headers = {
+        "content-security-policy": FRAME_POLICY,
+        "x-frame-options": "SAMEORIGIN",
+        "referrer-policy": "no-referrer",
+    }
     return Response(html.encode("utf-8", "replace"), 200, headers, "text/html; charset=utf-8")
 
 

@@ -58,6 +58,7 @@ class Pages:
             plain=visible_plain,
             size=lambda octets: size_text(self._text, octets),
             clock=display.clock,
+            short_clock=display.short_clock,
             iso=display.iso,
             lasted=display.lasted,
             wire=display.wire_lines,

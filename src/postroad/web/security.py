@@ -5,7 +5,8 @@
 - Writes: from our own pages or from programs, never from another site (Origin, Sec-Fetch-Site); bodies of the API must be
   JSON, which no form of another site can send.
 - A password, when one is set, is asked for by HTTP Basic.
-- Answers: a content security policy that permits nothing but our own files, no sniffing, no referrer, no framing.
+- Answers: a content security policy that permits nothing but our own files, no sniffing, no framing, no referrer
+  to other sites.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ FILE_POLICY: Final = "sandbox; default-src 'none'; frame-ancestors 'none'; form-
 _HEADERS: Final = {
     "content-security-policy": PAGE_POLICY,
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    # Not no-referrer: under it, browsers send our own forms with "Origin: null", which could not be told from a foreign one.
+    "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "x-frame-options": "DENY",

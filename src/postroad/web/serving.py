@@ -39,6 +39,9 @@ class WebServer:
 
     def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
         self._socket = listening
+        name = listening.getsockname()
+        self.address: tuple[str, int] | str = name if isinstance(name, str) else (name[0], name[1])
+        """Host and port, or the path of a Unix socket."""
         config = uvicorn.Config(
             app,
             loop="none",
@@ -58,12 +61,6 @@ class WebServer:
         )
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
-
-    @property
-    def address(self) -> tuple[str, int] | str:
-        """Host and port, or the path of a Unix socket."""
-        name = self._socket.getsockname()
-        return name if isinstance(name, str) else (name[0], name[1])
 
     async def start(self) -> None:
         """Serve from now on; returns when connections are taken."""

@@ -7,6 +7,11 @@
 
   let waiting = null;
 
+  function tell(text, paused = false) {
+    status.textContent = text;
+    status.classList.toggle("paused", paused);
+  }
+
   async function refresh() {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (!answer.ok) throw new Error(String(answer.status));
@@ -34,16 +39,16 @@
         asked.set("after", mail().dataset.newest);
         const answer = await fetch("/inbox/live?" + asked, { signal: waiting.signal });
         if (!answer.ok) throw new Error(String(answer.status));
-        status.textContent = status.dataset.live;
+        tell(status.dataset.live);
         pause = 1000;
         if (answer.status === 200) {
           const came = await answer.json();
           await refresh();
-          status.textContent = status.dataset.arrived.replace("{subject}", came.subject);
+          tell(status.dataset.arrived.replace("{subject}", came.subject));
         }
       } catch {
         if (document.hidden) return;
-        status.textContent = status.dataset.paused;
+        tell(status.dataset.paused, true);
         await new Promise((resolve) => setTimeout(resolve, pause));
         pause = Math.min(pause * 2, 30000);
       }
@@ -54,6 +59,6 @@
     if (document.hidden) waiting?.abort();
     else follow();
   });
-  status.textContent = status.dataset.live;
+  tell(status.dataset.live);
   follow();
 })();

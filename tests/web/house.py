@@ -1,0 +1,97 @@
+"""A house to look into: a spool with mail, sessions, rules and conditions, and the application over them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+
+from postroad.admin import About, Admin, Listening
+from postroad.clock import SystemClock
+from postroad.envelope import Draft, NewRecipient, Origin
+from postroad.errors import SpoolError
+from postroad.inbox.chaos import Chaos
+from postroad.inbox.inbox import Inbox
+from postroad.observe.sessions import SessionLog, SessionRecord
+from postroad.policy.conditions import ConditionsBoard
+from postroad.spool.memory import MemorySpool
+from postroad.web.app import create_app
+
+KNOWN = ("SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "NOTIFY", "AUTH")
+TRANSCRIPT = (
+    "S: 220 dev.example ESMTP\nC: EHLO client.example\nS: 250-dev.example\nS: 250 SIZE\nC: QUIT\nS: 221 2.0.0 Bye"
+)
+
+
+class House:
+    """Made inside the loop that uses it."""
+
+    def __init__(self, dev: bool = True, **options: Any) -> None:
+        self.spool = MemorySpool()
+        self.inbox = Inbox(self.spool)
+        self.conditions = ConditionsBoard(SystemClock(), None, KNOWN)
+        self.sessions = SessionLog()
+        self.chaos = Chaos() if dev else None
+        self.why_unready = ""
+        listening = Listening("dev", "127.0.0.1", 1025, auth="any")
+        self.admin = Admin(
+            spool=self.spool,
+            inbox=self.inbox,
+            conditions=self.conditions,
+            sessions=self.sessions,
+            chaos=self.chaos,
+            about=lambda: About("dev.example", "0.0", dev, (listening,), 500 if dev else None),
+            unready=lambda: self.why_unready,
+        )
+        self.app: Starlette = create_app(self.admin, dev=dev, **options)
+
+    def client(self, **options: Any) -> httpx.AsyncClient:
+        options.setdefault("base_url", "http://localhost:8025")
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), **options)
+
+    async def put(
+        self,
+        message: bytes | None = None,
+        to: tuple[str, ...] = ("kana@example.net",),
+        sender: str = "me@example.com",
+        subject: str = "Hello",
+        hold: str = "inbox",
+        **origin: str,
+    ) -> str:
+        if message is None:
+            head = f"From: Me <{sender}>\r\nTo: {', '.join(to)}\r\nSubject: {subject}\r\n\r\n"
+            message = head.encode() + b"It works: https://example.com/next\r\n"
+        done: asyncio.Future[SpoolError | None] = asyncio.get_running_loop().create_future()
+        content = self.spool.open_content()
+        content.write(message)
+        recipients = tuple(NewRecipient(path, path.rpartition("@")[2], hold=hold) for path in to)
+        came_from = {"session": "s1", "listener": "dev", "peer": "127.0.0.1:40000", "hello": "client.example", **origin}
+        now = SystemClock().wall()
+        draft = Draft(
+            self.spool.new_id(), sender, recipients, now, b"", "BODY=8BITMIME", Origin(**came_from), TRANSCRIPT
+        )
+        self.spool.accept(draft, content, done.set_result)
+        error = await done
+        assert error is None
+        return draft.id
+
+    def session(self, name: str = "s1", **fields: Any) -> SessionRecord:
+        values: dict[str, Any] = {
+            "id": name,
+            "listener": "dev",
+            "peer": "127.0.0.1:40000",
+            "hello": "client.example",
+            "account": "",
+            "tls": "",
+            "began_at": SystemClock().wall(),
+            "seconds": 0.123,
+            "messages": (),
+            "refusals": (),
+            "ended": "quit",
+            "transcript": TRANSCRIPT,
+        }
+        record = SessionRecord(**{**values, **fields})
+        self.sessions.add(record)
+        return record
