@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from postroad.inbox.chaos import read_rule
 from postroad.web.serving import WebServer, tcp_socket
@@ -132,28 +132,28 @@ def test_from_the_list_to_the_html_of_a_mail(window: Window) -> None:
         visiting.house.session("s1")
         async with visiting.page() as page:
             await page.goto(visiting.base)
-            assert await page.title() == "Inbox · Postroad"
-            assert await page.locator(".mail li").count() == 2
+            await expect(page).to_have_title("Inbox · Postroad")
+            await expect(page.locator(".mail li")).to_have_count(2)
             await page.get_by_text("4711 is on its way").click()
-            assert await page.get_by_role("heading", level=1).inner_text() == "ご注文 4711 is on its way"
-            assert "Hello Kana, follow" in await page.locator("pre.body").inner_text()
+            await expect(page.get_by_role("heading", level=1)).to_have_text("ご注文 4711 is on its way")
+            await expect(page.locator("pre.body")).to_contain_text("Hello Kana, follow")
             await page.get_by_role("link", name="HTML").click()
             frame = page.frame_locator("iframe")
-            assert await frame.get_by_role("heading").inner_text() == "On its way"
-            assert await frame.locator("img").evaluate("image => image.naturalWidth") == 1
+            await expect(frame.get_by_role("heading")).to_have_text("On its way")
+            await expect(frame.locator("img")).to_have_js_property("naturalWidth", 1)
             links = page.get_by_role("link", name="https://shop.example.com/")
             assert [await link.get_attribute("href") for link in await links.all()] == [
                 "https://shop.example.com/t",
                 "https://shop.example.com/track/4711?lang=ja",
             ]
             await page.get_by_role("link", name="Headers").click()
-            assert "Postroad Büro" in await page.locator("table.fields").inner_text()
+            await expect(page.locator("table.fields")).to_contain_text("Postroad Büro")
             await page.get_by_role("link", name="SMTP", exact=True).click()
-            assert "EHLO client.example" in await page.locator(".wire").inner_text()
+            await expect(page.locator(".wire")).to_contain_text("EHLO client.example")
             await page.get_by_role("link", name="Session 127.0.0.1").click()
-            assert await page.title() == "Session s1 · Postroad"
+            await expect(page).to_have_title("Session s1 · Postroad")
+            await page.go_back()
             async with page.expect_download() as download:
-                await page.go_back()
                 await page.get_by_role("link", name="dot.png").click()
             assert (await download.value).suggested_filename == "dot.png"
 
@@ -171,24 +171,25 @@ def test_with_the_keyboard_and_without_script(window: Window) -> None:
             await page.locator(".mail a").first.focus()
             await page.keyboard.press("Enter")
             await page.wait_for_url("**/inbox/*")
-            assert await page.get_by_role("heading", level=1).inner_text() == "Press return"
+            await expect(page.get_by_role("heading", level=1)).to_have_text("Press return")
             await page.goto(visiting.base + "/chaos")
             await page.get_by_label("Matches").fill("*@example.com")
             await page.get_by_label("Times").fill("2")
             await page.get_by_role("button", name="Add rule").click()
-            assert "455 4.5.4" in await page.locator("table.rows").inner_text()
+            await expect(page.locator("table.rows")).to_contain_text("455 4.5.4")
             await page.get_by_role("button", name="Remove").click()
+            await expect(page.locator("main")).to_contain_text("There is no rule.")
             await page.goto(visiting.base + "/conditions")
             await page.get_by_label("Parameter").fill("smtputf8")
             await page.get_by_label("Minutes").fill("10")
             await page.get_by_role("button", name="Refuse for now").click()
-            assert "SMTPUTF8" in await page.locator("table.rows").inner_text()
+            await expect(page.locator("table.rows")).to_contain_text("SMTPUTF8")
             await page.get_by_label("Parameter").fill("SMTPUTF")
             await page.get_by_role("button", name="Refuse for now").click()
-            assert "did you mean `SMTPUTF8`?" in await page.locator("main").inner_text()
+            await expect(page.locator("main")).to_contain_text("did you mean `SMTPUTF8`?")
             await page.goto(visiting.base)
             await page.get_by_role("button", name="Clear inbox").click()
-            assert "Waiting for the first mail" in await page.locator("main").inner_text()
+            await expect(page.locator("main")).to_contain_text("Waiting for the first mail")
         assert [each.rule.reply for each in visiting.house.chaos.list()] == []  # type: ignore[union-attr]
         assert set(visiting.house.conditions.unavailable()) == {"SMTPUTF8"}
 
@@ -205,9 +206,9 @@ def test_new_mail_appears_by_itself(window: Window) -> None:
             await page.locator(".mail a").first.focus()
             await visiting.house.put(subject="the second")
             await page.locator(".mail li").nth(1).wait_for()
-            assert "the second" in await page.locator(".mail li").first.inner_text()
-            assert "the first" in await page.locator(":focus").inner_text()
-            assert await page.locator("#count").inner_text() == "2 messages · newest 500 are kept"
+            await expect(page.locator(".mail li").first).to_contain_text("the second")
+            await expect(page.locator(":focus")).to_contain_text("the first")
+            await expect(page.locator("#count")).to_have_text("2 messages · newest 500 are kept")
             await page.get_by_text("New mail: the second").wait_for()
 
     window.visit(work)
