@@ -54,7 +54,7 @@ _FOLD = re.compile(r"[\r\n]++[\r\n\t ]*+")
 # A quoted value that is never closed reaches to the end, so that no start is tried twice over the same text.
 _PARAMETER = re.compile(
     r";[ \t]*+([!#-)+-:<>-~]{1,60}+\*?[0-9]{0,3}\*?)[ \t]*+=[ \t]*+"
-    r'(?:"((?:[^"\\]|\\.|\\\Z)*+)(?:"|\Z)|([^;\s"]*+))',
+    r'(?:"((?>(?:[^"\\]|\\.|\\\Z)*))(?:"|\Z)|([^;\s"]*+))',
     re.DOTALL,
 )
 _SECTION = re.compile(r"([^*]+)(?:\*([0-9]{1,3}))?(\*)?\Z")

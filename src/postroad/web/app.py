@@ -48,6 +48,22 @@ def create_app(
     writable = dev or control or bool(password)
     pages = Pages(admin, writable=writable, language=language)
 
+    on_fault = _on_fault(pages)
+    return Starlette(
+        routes=[
+            *_health(admin),
+            *api.routes(admin, writable),
+            *pages.routes(),
+            Mount("/static", StaticFiles(directory=_HERE / "static")),
+        ],
+        middleware=[Middleware(Guard, hosts=tuple(hosts), public_url=public_url, password=password, control=control)],
+        exception_handlers={PostroadError: on_fault, HTTPException: on_fault, Exception: on_fault},
+    )
+
+
+def _health(admin: Admin) -> list[Route]:
+    """For whoever watches: the process lives, and mail is taken."""
+
     async def livez(request: Request) -> Response:
         return PlainTextResponse("alive\n")
 
@@ -55,27 +71,18 @@ def create_app(
         why = admin.unready()
         return PlainTextResponse(f"not ready: {why}\n" if why else "ready\n", 503 if why else 200)
 
+    return [Route("/livez", livez), Route("/readyz", readyz)]
+
+
+def _on_fault(pages: Pages) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Below /api a problem, elsewhere a page."""
+
     async def on_fault(request: Request, fault: Exception) -> Response:
         refusal = _as_refusal(fault)
         wants_page = not request.url.path.startswith("/api/") and not isinstance(refusal, _Bare)
         return await pages.fault(request, refusal) if wants_page else problem(refusal)
 
-    handlers: dict[type[Exception] | int, Callable[[Request, Exception], Awaitable[Response]]] = {
-        PostroadError: on_fault,
-        HTTPException: on_fault,
-        Exception: on_fault,
-    }
-    return Starlette(
-        routes=[
-            Route("/livez", livez),
-            Route("/readyz", readyz),
-            *api.routes(admin, writable),
-            *pages.routes(),
-            Mount("/static", StaticFiles(directory=_HERE / "static")),
-        ],
-        middleware=[Middleware(Guard, hosts=tuple(hosts), public_url=public_url, password=password, control=control)],
-        exception_handlers=handlers,
-    )
+    return on_fault
 
 
 class _Bare(Refusal):

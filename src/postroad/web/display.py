@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -84,9 +84,13 @@ def wire_lines(transcript: str) -> list[WireLine]:
     return lines
 
 
-def first_listener(listeners: Sequence[Listening]) -> Listening | None:
-    """The one whose settings are shown to a newcomer: in clear where there is one."""
-    return min(listeners, key=lambda each: (each.tls == "implicit", each.name == "mx"), default=None)
+def first_listener(listeners: Sequence[Listening], host: str) -> Listening | None:
+    """The one whose settings are shown to a newcomer: in clear where there is one.
+
+    ``host``: by which the newcomer came here; it stands for a listener on every address.
+    """
+    found = min(listeners, key=lambda each: (each.tls == "implicit", each.name == "mx"), default=None)
+    return replace(found, host=host) if found is not None and found.host in ("0.0.0.0", "::") else found
 
 
 def decimal(text: str, name: str) -> float | None:

@@ -115,7 +115,7 @@ class Pages:
             total=status.stats.messages,
             newest=newest,
             older=urlencode({**{k: v for k, v in query.items() if v}, "before": page.before}) if page.before else "",
-            first=display.first_listener(status.about.listeners),
+            first=display.first_listener(status.about.listeners, request.url.hostname or "localhost"),
         )
 
     async def live(self, request: Request) -> Response:

@@ -16,7 +16,6 @@ _EN: Final[Mapping[str, str]] = {
     "mode.dev": "Development: nothing leaves this machine",
     "mode.production": "Production: read-only",
     "mode.unready": "Takes no mail now: {why}",
-    "no": "none",
     "remove": "Remove",
     "older": "Older",
     "newest": "Newest",
@@ -35,7 +34,6 @@ _EN: Final[Mapping[str, str]] = {
     "inbox.clear": "Clear inbox",
     "inbox.nothing": "No message matches.",
     "inbox.subjectless": "(no subject)",
-    "inbox.null": "<>",
     "inbox.more": "and {count} more",
     "inbox.live": "Live",
     "inbox.paused": "Connection lost; trying again",
@@ -63,9 +61,7 @@ _EN: Final[Mapping[str, str]] = {
     "message.back": "Back to all",
     "message.from": "From",
     "message.to": "To",
-    "message.date": "Date",
     "message.received": "Received",
-    "message.size": "Size",
     "message.envelope": "Envelope",
     "message.session": "Session",
     "message.attachments": "Attachments",
@@ -106,9 +102,6 @@ _EN: Final[Mapping[str, str]] = {
     "session.lasted": "Lasted",
     "session.peer": "Client",
     "session.hello": "Calls itself",
-    "session.account": "Account",
-    "session.tls": "TLS",
-    "session.listener": "Listener",
     "session.ended": "Ended by",
     "session.messages": "Accepted",
     "session.refusals": "Refused with",
@@ -176,12 +169,10 @@ _EN: Final[Mapping[str, str]] = {
     # faults
     "error.title": "That did not work",
     "error.back": "To the inbox",
-    "error.404": "There is no such page",
     # numbers
     "size.octets": "{count} B",
     "size.kib": "{count} KiB",
     "size.mib": "{count} MiB",
-    "seconds": "{count} s",
 }
 
 LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {"en": _EN}
