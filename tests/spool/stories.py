@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+import os
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from postroad.envelope import (
 from postroad.errors import SpoolError
 from postroad.replies import Reply
 from postroad.spool.interface import ContentWriter, MessageQuery, Spool
+from postroad.spool.sqlite import SqliteSpool
 
 QUEUED, HELD, DELIVERED = RecipientState.QUEUED, RecipientState.HELD, RecipientState.DELIVERED
 T0 = 1_750_000_000.0
@@ -57,6 +62,17 @@ class FakeClock:
         return self.now
 
 
+@contextlib.contextmanager
+def scratch(otherwise: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: what a story asks does not depend on the disk, and disks are slow."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield otherwise
+        return
+    with tempfile.TemporaryDirectory(prefix="postroad-", dir=memory) as folder:
+        yield Path(folder)
+
+
 def story(**options: Any) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., None]]:
     """Turn ``async def test(self, spool)`` into a test with a spool opened with ``options``.
 
@@ -66,10 +82,10 @@ def story(**options: Any) -> Callable[[Callable[..., Awaitable[None]]], Callable
     def decorate(told: Callable[..., Awaitable[None]]) -> Callable[..., None]:
         @functools.wraps(told)
         def test(self: Backend, tmp_path: Path, **arguments: Any) -> None:
-            async def play() -> None:
+            async def play(folder: Path) -> None:
                 self.complaints = []
                 asyncio.get_running_loop().set_exception_handler(lambda _, what: self.complaints.append(what))
-                spool = await self.open(tmp_path, **options)
+                spool = await self.open(folder, **options)
                 try:
                     await told(self, spool, **arguments)
                 finally:
@@ -77,7 +93,8 @@ def story(**options: Any) -> Callable[[Callable[..., Awaitable[None]]], Callable
                 assert self.complaints == []
 
             self.clock = FakeClock()
-            asyncio.run(play())
+            with scratch(tmp_path) as folder:
+                asyncio.run(play(folder))
 
         signature = inspect.signature(told)
         parameters = [one for one in signature.parameters.values() if one.name != "spool"]
@@ -132,3 +149,22 @@ def delivered(batch: Batch) -> Attempt:
 
 async def recipient(spool: Spool, message_id: MessageId, number: int = 0) -> Recipient:
     return (await spool.message(message_id)).recipients[number]
+
+
+@contextlib.asynccontextmanager
+async def committer_busy(spool: SqliteSpool) -> AsyncIterator[None]:
+    """Inside, the committer is kept busy: what is submitted meanwhile is its next transaction, all of it."""
+    gate, busy = threading.Event(), threading.Event()
+
+    def wait(_: object) -> None:
+        busy.set()
+        gate.wait(30)
+
+    blocked = asyncio.create_task(spool._committer.perform(wait))
+    while not busy.is_set():
+        await asyncio.sleep(0.001)
+    try:
+        yield
+    finally:
+        gate.set()
+        await blocked

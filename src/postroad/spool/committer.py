@@ -193,9 +193,10 @@ class Committer:
             try:
                 check_draft(one.draft, self._shard_prefix)
                 if room is not None:
-                    room -= len(one.draft.prefix) + one.content.size
-                    if room < 0:
+                    size = len(one.draft.prefix) + one.content.size
+                    if size > room:
                         raise StorageFull("the spool's budget is used up", "remove messages, or allow a larger budget")
+                    room -= size
                 one.content.seal()
                 sealed.append(one)
             except SpoolError as error:
@@ -262,12 +263,13 @@ class Committer:
         system_errno = 0 if self._connection is None else self._connection.system_errno
         doubtful = committing and not isinstance(error, apsw.FullError)
         for one in batch:
-            one.error = _fault(error, system_errno)
             if isinstance(one, Acceptance):
-                if doubtful:
+                # Not one that was refused before: its id may be that of a message that was acknowledged long ago.
+                if doubtful and one.error is None:
                     self._doubtful.append((one.draft.id, one.content))
                 else:
                     one.content.forget()
+            one.error = _fault(error, system_errno)
         if not (isinstance(error, apsw.FullError) and self._undo()):
             self._disconnect()
 
@@ -318,7 +320,7 @@ class Committer:
             keeping.remove(tx, [message_id for message_id, _ in self._doubtful])
             connection.execute("COMMIT")
             self.counts = count_all(connection)
-        except apsw.Error as error:
+        except Exception as error:
             connection.close(True)
             raise _fault(error, 0) from error
         for _, content in self._doubtful:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ _LOG: Final = logging.getLogger("postroad.spool")
 MIN_SQLITE: Final = (3, 51, 3)
 #: No value in a spool is larger; a damaged length is refused before memory is taken.
 _MAX_VALUE_OCTETS: Final = 16 * 1024 * 1024
+#: A WAL that grew longer, while a reader held it, is cut when it begins anew.
+_MAX_WAL_OCTETS: Final = 64 * 1024 * 1024
 _CHECK_SECONDS: Final = 2.0
 #: Two connections of one process wait for each other only while the WAL is recovered.
 _BUSY_MILLISECONDS: Final = 10_000
@@ -41,21 +44,34 @@ def open_writer(path: Path, shard: int) -> apsw.Connection:
     """The connection that changes things; creates the tables; raises SpoolError when it must not be used."""
     check_version()
     try:
-        connection = apsw.Connection(str(path), statementcachesize=512)
-        _configure(connection)
-        if connection.pragma("journal_mode", "wal") != "wal":
-            raise SpoolError(f"{path} does not go into WAL mode", "keep the state on a local disk")
-        connection.pragma("synchronous", "full")
-        if connection.pragma("journal_mode") != "wal" or connection.pragma("synchronous") != 2:
-            raise SpoolError(f"{path} does not commit durably: journal_mode or synchronous does not hold")
-        connection.pragma("cache_size", -32 * 1024)
-        _create(connection, path, shard)
-        # What another process, or we before a fault, left in the WAL may never have reached the disk, though it reads
-        # well from the kernel's cache: it is written into the database, and synced, before anything comes behind it.
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        connection = apsw.Connection(str(path), statementcachesize=128)
     except apsw.Error as error:
         raise _unusable(path, error) from error
+    try:
+        _prepare(connection, path, shard)
+    except apsw.Error as error:
+        connection.close(True)
+        raise _unusable(path, error) from error
+    except BaseException:
+        connection.close(True)
+        raise
     return connection
+
+
+def _prepare(connection: apsw.Connection, path: Path, shard: int) -> None:
+    _configure(connection)
+    if connection.pragma("journal_mode", "wal") != "wal":
+        raise SpoolError(f"{path} does not go into WAL mode", "keep the state on a local disk")
+    connection.pragma("synchronous", "full")
+    if connection.pragma("journal_mode") != "wal" or connection.pragma("synchronous") != 2:
+        raise SpoolError(f"{path} does not commit durably: journal_mode or synchronous does not hold")
+    connection.pragma("cache_size", -32 * 1024)
+    connection.pragma("journal_size_limit", _MAX_WAL_OCTETS)
+    _create(connection, path, shard)
+    # What another process, or we before a fault, left in the WAL may never have reached the disk, though it reads
+    # well from the kernel's cache: it is written into the database, and synced, before anything comes behind it.
+    with suppress(apsw.FullError):
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 def open_reader(path: Path) -> apsw.Connection:

@@ -347,7 +347,7 @@ class MemorySpool:
     def _leased(self, batch: Batch) -> list[_Row] | None:
         """The rows of a lease, or None when it was lost."""
         entry = self._entries.get(batch.message.id)
-        if entry is None:
+        if entry is None or entry.sequence != batch.message.sequence:
             return None
         rows = [entry.rows[recipient.number] for recipient in batch.message.recipients]
         return rows if all(row.token == batch.token for row in rows) else None

@@ -240,19 +240,26 @@ def _open_checked(database: Path, shard: int) -> apsw.Connection:
     return connection
 
 
+def _end_leases(connection: apsw.Connection, now: float) -> None:
+    """End the leases of the process before; on a full disk they run out by themselves."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        leasing.interrupted(Transaction(connection, Counts()), now)
+        connection.execute("COMMIT")
+    except apsw.FullError:
+        connection.execute("ROLLBACK")
+
+
 def _open_shard(directory: Path, shard: int, clock: Clock) -> tuple[ShardFolder, ContentFiles, apsw.Connection, Counts]:
     """Lock, check, count and tidy a shard; all that blocks."""
     folder = ShardFolder(directory, shard)
     try:
         connection = _open_checked(folder.database, shard)
         files = ContentFiles(folder.content)
-        folder.sync()
-        connection.execute("BEGIN IMMEDIATE")
-        leasing.interrupted(Transaction(connection, Counts()), clock.wall())
-        connection.execute("COMMIT")
+        _end_leases(connection, clock.wall())
         files.sweep({row[0] for row in connection.execute("SELECT file FROM message WHERE file IS NOT NULL")})
         return folder, files, connection, count_all(connection)
-    except (apsw.Error, OSError) as error:
+    except (apsw.Error, OSError, ValueError, TypeError) as error:
         folder.close()
         raise SpoolError(f"cannot use {folder.path}: {error}", "check the disk it is on") from error
     except BaseException:

@@ -73,7 +73,8 @@ class Transaction:
         counts = self.counts
         by_state = "SELECT state, count(*) FROM recipient WHERE message = ? GROUP BY state"
         for state, count in self.rows(by_state, (sequence,)):
-            counts.recipients[state] -= count
+            if state in range(len(STATES)):  # a damaged row must not keep the operator from removing it
+                counts.recipients[state] -= count
         self.execute("DELETE FROM recipient WHERE message = ?", (sequence,))
         self.execute("DELETE FROM attempt WHERE message = ?", (sequence,))
         self.execute("DELETE FROM content WHERE sequence = ?", (sequence,))
