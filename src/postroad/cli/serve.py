@@ -49,9 +49,9 @@ def serve_command(config: Path | None, log_format: Any, log_level: Any, **option
     from postroad.observe.log import configure
 
     configure(log_format, log_level)
-    from postroad.service import run
+    from postroad.daemon import announce, run
 
-    run(settings)
+    run(settings, announce if settings.dev is not None else None)
     return Exit.OK
 
 
