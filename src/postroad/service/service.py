@@ -216,7 +216,8 @@ def read_certificate(settings: Settings) -> Certificate | None:
 
 def _renewed(certificate: Certificate, before: Settings, now: Settings) -> Certificate:
     if now.tls == before.tls:
-        certificate.reload()
+        if certificate.has_changed:  # an unchanged key need not be readable for the account that root became
+            certificate.reload()
         return certificate
     renewed = read_certificate(now)
     return certificate if renewed is None else renewed
