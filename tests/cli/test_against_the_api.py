@@ -47,9 +47,7 @@ class Real:
             chaos=Chaos(),
             about=lambda: About("dev.example", "0.0", True, (Listening("dev", "127.0.0.1", 1025, auth="any"),), 500),
         )
-        config = uvicorn.Config(
-            create_app(admin, control=True), uds=str(self.socket), log_level="error", lifespan="off"
-        )
+        config = uvicorn.Config(create_app(admin, control=True), uds=str(self.socket), log_config=None, lifespan="off")
         self.server = uvicorn.Server(config)
         serving = asyncio.ensure_future(self.server.serve())
         while not self.server.started:

@@ -155,10 +155,15 @@ def test_light_verbs_import_little(arguments: tuple[str, ...], tmp_path: Path) -
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The settings that the service was run with."""
-    import postroad.service
+    import postroad.daemon
 
     ran: list[Any] = []
-    monkeypatch.setattr(postroad.service, "run", ran.append, raising=False)
+
+    def run(settings: Any, ready: Callable[..., None] | None) -> None:
+        assert ready is (postroad.daemon.announce if settings.dev is not None else None)
+        ran.append(settings)
+
+    monkeypatch.setattr(postroad.daemon, "run", run)
     monkeypatch.setattr("postroad.observe.log.configure", lambda *arguments: ran.append(arguments))
     return ran
 
@@ -212,12 +217,12 @@ def test_serve_with_a_bad_config(run: Run, served: list[Any], tmp_path: Path) ->
 
 
 def test_a_taken_port_is_said_with_its_option(run: Run, served: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    import postroad.service
+    import postroad.daemon
 
-    def taken(settings: object) -> None:
+    def taken(settings: object, ready: object) -> None:
         raise SettingsError("port 1025 on 127.0.0.1 is taken", "choose another with --port")
 
-    monkeypatch.setattr(postroad.service, "run", taken, raising=False)
+    monkeypatch.setattr(postroad.daemon, "run", taken)
     ended = run("serve")
     assert (ended.code, ended.err) == (
         78,

@@ -25,7 +25,7 @@ class Exit(IntEnum):
     NO_INPUT = 66
     """A file, message or rule that does not exist."""
     UNAVAILABLE = 69
-    """No server is running, or a port is taken."""
+    """No server is running."""
     SOFTWARE = 70
     """Our bug."""
     CANNOT_CREATE = 73
@@ -36,6 +36,7 @@ class Exit(IntEnum):
     """What answers is not our server."""
     NO_PERMISSION = 77
     CONFIG = 78
+    """Settings that cannot be used, a taken port among them."""
     INTERRUPTED = 130
 
 
