@@ -9,7 +9,7 @@ from postroad.envelope import Draft, MessageId, RecipientState
 from postroad.spool.coding import encode
 from postroad.spool.content import SpooledContent
 from postroad.spool.interface import MessageQuery
-from postroad.spool.rows import CorruptRow, matching, recipient_from, report, sequence_of
+from postroad.spool.rows import CorruptRow, matching, recipient_from, report, sequence_of, undamaged
 from postroad.spool.schema import (
     HELD,
     INSERT_CONTENT,
@@ -90,12 +90,14 @@ def release(tx: Transaction, now: float, query: MessageQuery, due: float, note: 
 
 
 def _held_numbers(tx: Transaction, sequence: int, query: MessageQuery, note: str) -> Iterator[int]:
-    for row in tx.rows(SELECT_HELD, (sequence,)):
-        try:
-            one = recipient_from(row, f"number {sequence}")
-        except CorruptRow as error:
-            report(error)  # it stays held: the operator is looking already
-            continue
+    name = f"number {sequence}"
+    try:
+        with undamaged(name):
+            held = [recipient_from(row, name) for row in tx.rows(SELECT_HELD, (sequence,))]
+    except CorruptRow as error:
+        report(error)  # it stays held: the operator is looking already
+        return
+    for one in held:
         fits = recipient_matches(query, one.forward_path, one.destination, RecipientState.HELD)
         if fits and note in ("", one.note):
             yield one.number

@@ -12,23 +12,26 @@ from typing import Final
 from postroad.envelope import Attempt, Batch, Outcome, Recipient, Result
 from postroad.errors import NotFound
 from postroad.spool.coding import encode
-from postroad.spool.rows import CorruptRow, message_from, recipient_from, report
-from postroad.spool.schema import DELIVERED, LEND, SELECT_LEASED, SELECT_MESSAGE, STATE_NUMBERS
+from postroad.spool.rows import CorruptRow, message_from, recipient_from, report, undamaged
+from postroad.spool.schema import DELIVERED, HELD, LEND, QUEUED, SELECT_LEASED, SELECT_MESSAGE, STATE_NUMBERS
 from postroad.spool.transaction import Transaction
 from postroad.spool.transitions import settled, wake_time
 
-_DUE: Final = "SELECT message, destination FROM recipient WHERE wake <= ? ORDER BY wake, message, number"
+_DUE: Final = "SELECT message, CAST(destination AS BLOB) FROM recipient WHERE wake <= ? ORDER BY wake, message, number"
 _SETTLE: Final = (
     "UPDATE recipient SET state = ?, attempts = ?, next_due = ?, reply = ?, note = ?, token = 0, expires = 0, wake = ?"
     " WHERE message = ? AND number = ?"
 )
 _GIVE_BACK: Final = "UPDATE recipient SET token = 0, expires = 0, wake = next_due WHERE message = ? AND number = ?"
-_SET_ASIDE: Final = "UPDATE recipient SET state = 1, next_due = NULL, wake = NULL, reply = NULL, note = ?1 WHERE message = ?2 AND token = ?3"
+_SET_ASIDE: Final = (
+    "UPDATE recipient SET state = 1, next_due = NULL, wake = NULL, reply = NULL, note = ?1"
+    " WHERE message = ?2 AND token = ?3"
+)
 
 
 def lease(tx: Transaction, token: Callable[[], int], now: float, limit: int, seconds: float) -> list[Batch]:
     """Take what is due, in groups of message and destination, oldest due first."""
-    groups: dict[tuple[int, str], None] = {}
+    groups: dict[tuple[int, bytes], None] = {}
     cursor = tx.execute(_DUE, (now,))
     for message, destination in cursor:
         if len(groups) >= limit and (message, destination) not in groups:
@@ -43,20 +46,22 @@ def lease(tx: Transaction, token: Callable[[], int], now: float, limit: int, sec
     return batches
 
 
-def _lend(tx: Transaction, token: int, sequence: int, destination: str, now: float, expires: float) -> Batch | None:
-    rows = tx.rows(LEND, (token, expires, sequence, destination, now))
-    message = tx.execute(SELECT_MESSAGE, (sequence,)).fetchone()
+def _lend(tx: Transaction, token: int, sequence: int, destination: bytes, now: float, expires: float) -> Batch | None:
     try:
+        with undamaged(f"number {sequence}"):
+            rows = tx.rows(LEND, (token, expires, sequence, destination, now))
+            message = tx.execute(SELECT_MESSAGE, (sequence,)).fetchone()
         if message is None:
             raise CorruptRow(f"number {sequence}", "it has recipients but no row of its own")
         recipients = sorted((recipient_from(row, message[1]) for row in rows), key=lambda recipient: recipient.number)
-        return Batch(message_from(message, tuple(recipients)), destination, token, expires)
+        return Batch(message_from(message, tuple(recipients)), recipients[0].destination, token, expires)
     except CorruptRow as error:
         # Left in the queue it would be due again at once, for ever: the operator must look at it.
         report(error)
         tx.execute(_SET_ASIDE, (error.message, sequence, token))
-        tx.counts.recipients[0] -= len(rows)
-        tx.counts.recipients[1] += len(rows)
+        changed = tx.connection.changes()
+        tx.counts.recipients[QUEUED] -= changed
+        tx.counts.recipients[HELD] += changed
         return None
 
 
@@ -118,7 +123,8 @@ def _leased(tx: Transaction, batch: Batch) -> dict[int, Recipient] | None:
     sequence = batch.message.sequence
     if tx.execute("SELECT id FROM message WHERE sequence = ?", (sequence,)).get != batch.message.id:
         return None
-    rows = tx.rows(SELECT_LEASED, (sequence, batch.token))
+    with undamaged(batch.message.id):
+        rows = tx.rows(SELECT_LEASED, (sequence, batch.token))
     found = [recipient_from(row, batch.message.id) for row in rows]
     leased = {recipient.number: recipient for recipient in found}
     if any(recipient.number not in leased for recipient in batch.message.recipients):

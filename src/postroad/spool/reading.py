@@ -19,7 +19,7 @@ from postroad.errors import SpoolError
 from postroad.spool.content import ContentFiles
 from postroad.spool.database import open_reader
 from postroad.spool.interface import BLOCK_OCTETS, INLINE_OCTETS
-from postroad.spool.rows import CorruptRow, sequence_of
+from postroad.spool.rows import CorruptRow, sequence_of, undamaged
 from postroad.spool.space import storage_fault
 
 Answer = TypeVar("Answer")
@@ -119,7 +119,8 @@ def _read(descriptor: int, octets: int, message_id: MessageId) -> bytes:
 def _load_content(connection: apsw.Connection, message_id: MessageId) -> tuple[int, str | None, bytes, bytes]:
     """Size, content file, prefix, and content unless there is a file."""
     sequence = sequence_of(connection, message_id)
-    row: tuple[Any, ...] | None = connection.execute(_CONTENT, (sequence,)).fetchone()
+    with undamaged(message_id):
+        row: tuple[Any, ...] | None = connection.execute(_CONTENT, (sequence,)).fetchone()
     match row:
         case (int(size), str(file), bytes(prefix), None) if size >= len(prefix) + INLINE_OCTETS:
             return size, file, prefix, b""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import apsw
@@ -25,9 +26,7 @@ from postroad.spool.schema import (
 _LOG: Final = logging.getLogger("postroad.spool")
 _NO_BOUND: Final = (1 << 63) - 1
 
-_ITS_ATTEMPTS: Final = (
-    "SELECT at, seconds, route, host, results, transcript FROM attempt WHERE message = ? ORDER BY line"
-)
+_ATTEMPT: Final = "SELECT at, seconds, route, host, results, transcript FROM attempt WHERE message = ? AND line = ?"
 
 
 class CorruptRow(SpoolError):
@@ -38,6 +37,15 @@ class CorruptRow(SpoolError):
             f"message {name} is damaged in the spool: {str(why)[:200]}",
             "restore the state folder, or remove the message",
         )
+
+
+@contextmanager
+def undamaged(name: object) -> Iterator[None]:
+    """Inside, what cannot be read of message ``name`` (text that is no UTF-8, a broken page) is a CorruptRow."""
+    try:
+        yield
+    except (UnicodeDecodeError, apsw.CorruptError) as error:
+        raise CorruptRow(name, error) from error
 
 
 def recipient_from(row: tuple[Any, ...], name: object) -> Recipient:
@@ -66,7 +74,7 @@ def message_from(row: tuple[Any, ...], recipients: tuple[Recipient, ...]) -> Sto
             except ValueError as error:
                 raise CorruptRow(name, error) from None
             return StoredMessage(MessageId(name), sequence, path, parameters, received_at, size, came, recipients)
-    raise CorruptRow(f"number {row[0]!r}"[:60], "its row has other columns")
+    raise CorruptRow(f"{row[1]!r} (number {row[0]!r})"[:80], "its row has other columns")
 
 
 def sequence_of(connection: apsw.Connection, message_id: MessageId) -> int:
@@ -77,21 +85,31 @@ def sequence_of(connection: apsw.Connection, message_id: MessageId) -> int:
     return found
 
 
-def load_message(connection: apsw.Connection, sequence: int) -> StoredMessage:
-    """One message with all its recipients; raises NotFound or CorruptRow."""
-    row = connection.execute(SELECT_MESSAGE, (sequence,)).fetchone()
-    if row is None:
-        raise NotFound(f"no message with number {sequence} in the spool")
-    rows = connection.execute(SELECT_RECIPIENTS, (sequence,)).fetchall()
+def load_message(connection: apsw.Connection, sequence: int, name: str = "") -> StoredMessage:
+    """One message with all its recipients; raises NotFound, or CorruptRow that names it ``name`` if its row does not."""
+    with undamaged(name or f"number {sequence}"):
+        row = connection.execute(SELECT_MESSAGE, (sequence,)).fetchone()
+        if row is None:
+            raise NotFound(f"no message {name or sequence} in the spool")
+        rows = connection.execute(SELECT_RECIPIENTS, (sequence,)).fetchall()
     return message_from(row, tuple(recipient_from(one, row[1]) for one in rows))
+
+
+def find_message(connection: apsw.Connection, message_id: MessageId) -> StoredMessage:
+    """The message of that id; raises NotFound or CorruptRow."""
+    return load_message(connection, sequence_of(connection, message_id), message_id)
 
 
 def load_attempts(connection: apsw.Connection, sequence: int, name: str) -> list[Attempt]:
     """The journal, oldest first; lines that cannot be read are left out and reported."""
     attempts: list[Attempt] = []
-    for row in connection.execute(_ITS_ATTEMPTS, (sequence,)):
+    for (line,) in connection.execute(
+        "SELECT line FROM attempt WHERE message = ? ORDER BY line", (sequence,)
+    ).fetchall():
         try:
-            attempts.append(_attempt_from(row, name))
+            with undamaged(name):
+                row = connection.execute(_ATTEMPT, (sequence, line)).fetchone()
+            attempts.append(_attempt_from(row or (), name))
         except CorruptRow as error:
             report(error)
     return attempts
@@ -110,10 +128,19 @@ def _attempt_from(row: tuple[Any, ...], name: str) -> Attempt:
 def load_transcript(connection: apsw.Connection, message_id: MessageId) -> str:
     """The session that brought the message; raises NotFound or CorruptRow."""
     sequence = sequence_of(connection, message_id)
-    text = connection.execute("SELECT transcript FROM content WHERE sequence = ?", (sequence,)).get
+    with undamaged(message_id):
+        text = connection.execute("SELECT transcript FROM content WHERE sequence = ?", (sequence,)).get
     if not isinstance(text, str):
         raise CorruptRow(message_id, "its transcript is no text")
     return text
+
+
+def content_files(connection: apsw.Connection) -> set[str]:
+    """The names of all content files that a row names."""
+    found: list[tuple[Any, ...]] = connection.execute(
+        "SELECT CAST(file AS BLOB) FROM message WHERE file IS NOT NULL"
+    ).fetchall()
+    return {row[0].decode("ascii", "replace") for row in found}
 
 
 def next_wake(connection: apsw.Connection) -> float | None:
@@ -128,7 +155,7 @@ def list_messages(connection: apsw.Connection, query: MessageQuery) -> list[Stor
     for sequence in matching(connection, query):
         try:
             found.append(load_message(connection, sequence))
-        except (SpoolError, apsw.CorruptError, UnicodeDecodeError) as error:
+        except (SpoolError, NotFound) as error:
             report(error)
     return found
 
@@ -151,5 +178,5 @@ def matching(connection: apsw.Connection, query: MessageQuery) -> Iterable[int]:
 
 
 def report(error: BaseException) -> None:
-    """Say in the log what a listing leaves out."""
-    _LOG.error("left out: %s", str(error).encode("ascii", "backslashreplace").decode())
+    """Say in the log what a listing leaves out; on one line, whatever the damaged row says."""
+    _LOG.error("left out: %s", str(error).encode("unicode_escape").decode("ascii"))

@@ -80,7 +80,7 @@ SELECT_LEASED: Final = "SELECT " + RECIPIENT_COLUMNS + " FROM recipient WHERE me
 SELECT_HELD: Final = "SELECT " + RECIPIENT_COLUMNS + " FROM recipient WHERE message = ? AND state = 1 ORDER BY number"
 LEND: Final = (
     "UPDATE recipient SET token = ?1, expires = ?2, wake = max(next_due, ?2)"
-    " WHERE message = ?3 AND destination = ?4 AND wake <= ?5 RETURNING " + RECIPIENT_COLUMNS
+    " WHERE message = ?3 AND destination = CAST(?4 AS TEXT) AND wake <= ?5 RETURNING " + RECIPIENT_COLUMNS
 )
 
 INSERT_MESSAGE: Final = (

@@ -113,7 +113,7 @@ class SqliteSpool:
     async def message(self, message_id: MessageId) -> StoredMessage:
         """One message; raises NotFound, and SpoolError when it is damaged."""
         self._alive()
-        return await self._reader.ask(lambda db: rows.load_message(db, rows.sequence_of(db, message_id)))
+        return await self._reader.ask(lambda db: rows.find_message(db, message_id))
 
     async def read(self, message_id: MessageId) -> AsyncIterator[bytes]:
         """Prefix and content in blocks; raises NotFound at the first step, SpoolError when damaged."""
@@ -257,7 +257,7 @@ def _open_shard(directory: Path, shard: int, clock: Clock) -> tuple[ShardFolder,
         connection = _open_checked(folder.database, shard)
         files = ContentFiles(folder.content)
         _end_leases(connection, clock.wall())
-        files.sweep({row[0] for row in connection.execute("SELECT file FROM message WHERE file IS NOT NULL")})
+        files.sweep(rows.content_files(connection))
         return folder, files, connection, count_all(connection)
     except (apsw.Error, OSError, ValueError, TypeError) as error:
         folder.close()
