@@ -64,6 +64,18 @@ def test_octets_arrive_as_they_were_sent(
     assert kept["to"] == [recipient]
 
 
+def test_a_wrong_password_is_told_to_the_client(
+    server: ServerProcess, authority: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    port = server.address("submission")[1]
+    wrong = (ACCOUNT[0], "wrong")
+    for client in ("curl", "swaks", "msmtp"):
+        delivery = Delivery("localhost", port, "starttls", wrong, authority[0], "none@example.com", MESSAGE, tmp_path)
+        with pytest.raises(AssertionError, match=r"535|[Ll]ogin denied|authentication failed"):
+            CLIENTS[client](delivery)
+    assert not server.messages(to="none@example.com")
+
+
 HEADER = b"From: <ann@client.example>\r\nTo: <bob@example.com>\r\nMIME-Version: 1.0\r\n"
 ODD = {
     "no-body": HEADER,
