@@ -113,7 +113,7 @@ def test_a_whole_file() -> None:
     assert found.submissions == Listener((("0.0.0.0", 465), ("::", 465)), True, optional=True)
     assert found.web == settings.Web((("127.0.0.1", 0),), "https://mail.example.com")
     assert [domain.name for domain in found.domains] == ["example.com", "xn--bcher-kva.example", "[192.0.2.1]"]
-    assert found.domains[0].recipients == ("kana", "bob", "info")
+    assert found.domains[0].recipients == ("kana", "Bob", "info")
     assert found.domains[0].postmaster == "kana@example.com"
     assert found.domains[1].recipients is None
     assert found.accounts == (settings.Account("kana", HASH, ("kana@example.com", "@news.example")),)
@@ -356,6 +356,7 @@ def test_listener_values(line: str) -> None:
             "6: domain.recipients: 'k@b.example' is",
         ),
         ("name = 'a.example'\ndeliver = 'hold'\nrecipients = ['a b']", "6: domain.recipients: 'a b' is no local part"),
+        ("name = 'a.example'\ndeliver = 'hold'\nrecipients = ['k', 'K']", "6: domain.recipients: 'K' is listed twice"),
         ("name = 'a.example'\ndeliver = 'hold'\nrecipients = ['*']", '6: domain.recipients: "*" stands alone'),
         ("name = 'a.example'\ndeliver = 'hold'\npostmaster = 'kana'", "6: domain.postmaster: not a mailbox"),
     ],
@@ -384,9 +385,14 @@ def test_account_faults(lines: str, fault: str) -> None:
     assert "secret" not in found
 
 
-def test_user_is_the_system_account() -> None:
-    (found,) = faults(f'hostname = "h.example"\n[mx]\n[[user]]\nname = "k"\npassword_hash = "{HASH}"\n')
-    assert found.startswith("3: user: is the system account")
+def test_users_may_be_called_accounts_beside_the_system_account() -> None:
+    tables = f'name = "k"\npassword_hash = "{HASH}"\n'
+    start = 'hostname = "h.example"\n[submission]\n'
+    by_user, by_account = read(f"{start}[[user]]\n{tables}"), read(f'user = "mail"\n{start}[[account]]\n{tables}')
+    assert by_user.accounts == by_account.accounts == (settings.Account("k", HASH, None),)
+    assert (by_user.user, by_account.user) == ("", "mail")
+    (found,) = faults(f"{start}[[user]]\nname = 'k'\n")
+    assert found.startswith("3: user.password_hash is missing")
 
 
 @pytest.mark.parametrize(

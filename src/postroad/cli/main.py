@@ -21,7 +21,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "chaos": ("postroad.cli.chaos", "Answer any reply code on demand (dev mode)."),
     "conditions": ("postroad.cli.conditions", "Which parameters are refused just now (455), and why."),
     "config": ("postroad.cli.config", "Check, show and explain the settings file."),
-    "user": ("postroad.cli.user", "Passwords for [[account]] tables."),
+    "user": ("postroad.cli.user", "Passwords for [[user]] tables."),
     "status": ("postroad.cli.status", "How the running server is."),
     "version": ("postroad.cli.version", "Which release this is."),
 }

@@ -1,4 +1,4 @@
-"""``postroad user hash``: a password hash for an ``[[account]]`` table; the password never stands on a command line."""
+"""``postroad user hash``: a password hash for a ``[[user]]`` table; the password never stands on a command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from postroad.cli.outcome import Exit, Failure
 
 @click.group("user")
 def user_command() -> None:
-    """Passwords for [[account]] tables."""
+    """Passwords for [[user]] tables."""
 
 
 @user_command.command("hash")

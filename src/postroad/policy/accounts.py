@@ -124,7 +124,7 @@ class AnyPassword:
 
 
 def make_hash(password: str) -> str:
-    """An Argon2id hash for ``[[account]] password_hash``."""
+    """An Argon2id hash for ``[[user]] password_hash``."""
     from argon2 import PasswordHasher
 
     return PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash(_octets(password))

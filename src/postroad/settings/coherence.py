@@ -83,7 +83,7 @@ def _check_addresses(settings: Settings, faults: Faults) -> None:
 def _check_names(settings: Settings, faults: Faults) -> None:
     for table, names in (
         ("domain", [domain.name for domain in settings.domains]),
-        ("account", [account.name for account in settings.accounts]),
+        (settings.people, [account.name for account in settings.accounts]),
     ):
         for index, name in enumerate(names):
             first = names.index(name)
@@ -99,11 +99,11 @@ def _check_accounts(settings: Settings, faults: Faults) -> None:
         return
     offering = [role for role, listener in settings.listeners if listener.auth]
     if settings.accounts and not offering:
-        faults.warn("account.0", "no listener offers AUTH: the accounts are of no use")
+        faults.warn(f"{settings.people}.0", "no listener offers AUTH: the accounts are of no use")
     for role in offering:
         listener = getattr(settings, role)
         if not settings.accounts and not listener.trusted_networks:
-            faults.warn(role, f"[{role}] has neither an [[account]] nor trusted_networks: nobody can send")
+            faults.warn(role, f"[{role}] has neither a [[user]] nor trusted_networks: nobody can send")
         elif settings.tls is None and settings.accounts:
             faults.warn(role, f"[{role}] without [tls]: only clients on this machine can authenticate")
 
@@ -122,7 +122,7 @@ def _check_limits(limits: Limits, faults: Faults) -> None:
 
 
 def _check_dev(settings: Settings, dev: Dev, faults: Faults) -> None:
-    for table, present in (("domain", settings.domains), ("account", settings.accounts)):
+    for table, present in (("domain", settings.domains), (settings.people, settings.accounts)):
         if present:
             faults.add(
                 f"{table}.0",

@@ -34,7 +34,7 @@ def document(settings: Settings) -> Document:
         return found
     found["retry"] = {"schedule": list(settings.retry.schedule), "expire": settings.retry.expire}
     found["domain"] = list(map(_domain, settings.domains))
-    found["account"] = [
+    found[settings.people] = [
         {"name": account.name, "password_hash": HIDDEN}
         | ({"senders": list(account.senders)} if account.senders is not None else {})
         for account in settings.accounts

@@ -81,7 +81,7 @@ class Domain:
     deliver: str
     """The route as written: ``maildir:/path/{domain}/{user}``, ``smtp:HOST:PORT``, ``hold``; delivery reads it."""
     recipients: tuple[str, ...] | None = None
-    """The local parts that exist, in lower case; None: every one."""
+    """The local parts that exist, in any case; None: every one."""
     postmaster: str = ""
     """The mailbox that gets what is sent to postmaster; empty: the domain's own postmaster."""
 
@@ -161,6 +161,8 @@ class Settings:
     web: Web | None = None
     domains: tuple[Domain, ...] = ()
     accounts: tuple[Account, ...] = ()
+    people: Literal["user", "account"] = "user"
+    """The name of the tables that ``accounts`` were written in."""
     retry: Retry = field(default_factory=Retry)
     limits: Limits = field(default_factory=Limits)
     dev: Dev | None = None

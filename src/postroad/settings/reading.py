@@ -7,7 +7,7 @@ import re
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from postroad.address import parse_mailbox
 from postroad.errors import AddressSyntaxError, PostroadError, SettingsError
@@ -83,7 +83,9 @@ def load_text(text: str, name: str, *, path: Path | None = None, overrides: Over
     except tomllib.TOMLDecodeError as fault:
         found = _AT_LINE.search(str(fault))
         line = int(found[1]) if found else text.count("\n") + 1
-        raise SettingsError(f"{name}:{line}: {_AT_LINE.sub('', str(fault))}", "this is not TOML") from fault
+        both = "[[user]]" in text and "overwrite" in str(fault)
+        hint = "beside the system account `user =`, people stand in [[account]]" if both else "this is not TOML"
+        raise SettingsError(f"{name}:{line}: {_AT_LINE.sub('', str(fault))}", hint) from fault
     faults = Faults(name, find_places(text))
     settings = _Reading(faults, overrides or Overrides(), path).settings(Table(document, "", faults))
     check_coherence(settings, faults)
@@ -103,6 +105,8 @@ class _Reading:
     def settings(self, top: Table) -> Settings:
         """The whole document."""
         dev_mode = "dev" in top
+        # TOML cannot hold `user = "postroad"` and [[user]] at once, so [[account]] is another name for the tables.
+        people: Literal["user", "account"] = "user" if top.holds_tables("user") else "account"
         top.later("workers", (1,), "more than one worker")
         top.later("language", ("en",), "another language than English on the wire")
         top.table("outbound", _outbound)
@@ -113,7 +117,7 @@ class _Reading:
         settings = Settings(
             hostname=self._hostname(top, dev_mode),
             state=self._state(top, dev_mode),
-            user=top.take("user", _system_user, ""),
+            user="" if people == "user" else top.take("user", v.word, ""),
             tls=top.table("tls", _tls),
             smtp=top.table("smtp", _smtp) or Smtp(),
             mx=mx,
@@ -121,7 +125,8 @@ class _Reading:
             submissions=submissions,
             web=top.table("web", self._web) or (self._web(Table({}, "web", self.faults)) if dev_mode else None),
             domains=top.tables("domain", _domain),
-            accounts=top.tables("account", _account),
+            accounts=top.tables(people, _account),
+            people=people,
             retry=top.table("retry", _retry) or Retry(),
             limits=top.table("limits", lambda table: _limits(table, trusted)) or Limits(exempt=_exempt(trusted)),
             dev=top.table("dev", self._dev),
@@ -208,12 +213,6 @@ def _smtp(table: Table) -> Smtp:
     return Smtp(show_version=table.take("show_version", v.flag, False), expn=table.take("expn", v.flag, False))
 
 
-def _system_user(value: object) -> str:
-    if isinstance(value, list):
-        raise SettingsError("is the system account to run as", "people who may send stand in [[account]] tables")
-    return v.word(value)
-
-
 def _domain(table: Table) -> Domain:
     name = table.need("name", v.domain, "", 'for example name = "example.com"')
     return Domain(
@@ -228,7 +227,11 @@ def _recipients(value: object, domain: str) -> tuple[str, ...] | None:
     """``"*"`` (None) or local parts; the domain may be written too, when it is this one."""
     if value == "*":
         return None
-    return tuple(dict.fromkeys(v.listed(lambda one: _recipient(one, domain))(value)))
+    found = v.listed(lambda one: _recipient(one, domain))(value)
+    twice = [one for index, one in enumerate(found) if one.lower() in map(str.lower, found[:index])]
+    if twice:
+        raise SettingsError(f"{twice[0]!r} is listed twice; upper and lower case are one mailbox")
+    return found
 
 
 def _recipient(value: object, domain: str) -> str:
@@ -241,7 +244,7 @@ def _recipient(value: object, domain: str) -> str:
         raise SettingsError(f"{written[:80]!r} is no local part", fault.hint) from fault
     if domain and found.destination != domain:
         raise SettingsError(f"{written[:80]!r} is not in {domain}")
-    return found.local_part.lower()
+    return found.local_part
 
 
 def _account(table: Table) -> Account:

@@ -137,6 +137,10 @@ class Table:
         table.close()
         return found
 
+    def holds_tables(self, key: str) -> bool:
+        """Whether ``key`` is there as an array (of tables); nothing is taken."""
+        return isinstance(self._values.get(key), list)
+
     def close(self) -> None:
         """Note every key that nobody asked for, with the likeliest that was meant."""
         for key in self._strangers():
