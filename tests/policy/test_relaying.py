@@ -33,6 +33,7 @@ DOMAINS = [
     LocalDomain.of("ours.example", recipients=["kana", "Bob", "o'hara+tag", "a@b"]),
     LocalDomain.of("any.example", postmaster="kana@ours.example"),
     LocalDomain.of("held.example", on_hold=True),
+    LocalDomain.of("final.example", is_final=True),
     LocalDomain.of("bücher.example", recipients=["日本"]),
     LocalDomain.of("[192.0.2.1]", recipients=["kana"]),
     LocalDomain.of("away.example", postmaster="boss@elsewhere.example"),
@@ -182,8 +183,25 @@ def test_a_foreign_recipient_is_held_until_there_is_a_route() -> None:
 
 
 def test_a_local_recipient_goes_at_once() -> None:
-    assert destine("<Kana@OURS.example>") == NewRecipient("Kana@OURS.example", "ours.example", "", "")
+    assert destine("<Kana@OURS.example>") == NewRecipient("kana@OURS.example", "ours.example", "", "")
     assert destine("<日本@bücher.example>").destination == "xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize(
+    ("path", "forward_path"),
+    [
+        ("<KANA@ours.example>", "kana@ours.example"),
+        ("<bOB@ours.example>", "Bob@ours.example"),
+        ("<O'HARA+Tag@ours.example>", "o'hara+tag@ours.example"),
+        ('<"KANA"@ours.example>', "kana@ours.example"),
+        ("<KaNa@final.example>", "kana@final.example"),
+        ("<KaNa@any.example>", "KaNa@any.example"),
+        ("<KaNa@elsewhere.example>", "KaNa@elsewhere.example"),
+    ],
+)
+def test_a_mailbox_of_ours_has_one_spelling(path: str, forward_path: str) -> None:
+    """Or else mail for Kana would lie in another folder than mail for kana."""
+    assert destine(path).forward_path == forward_path
 
 
 def test_a_domain_on_hold_holds() -> None:
@@ -194,7 +212,7 @@ def test_a_domain_on_hold_holds() -> None:
     ("path", "forward_path", "destination", "hold"),
     [
         ("<postmaster>", "postmaster@ours.example", "ours.example", ""),
-        ("<Postmaster@ours.example>", "Postmaster@ours.example", "ours.example", ""),
+        ("<Postmaster@ours.example>", "postmaster@ours.example", "ours.example", ""),
         ("<postmaster@mx.ours.example>", "postmaster@ours.example", "ours.example", ""),
         ("<POSTMASTER@any.example>", "kana@ours.example", "ours.example", ""),
         ("<postmaster@held.example>", "postmaster@held.example", "held.example", ROUTE_IS_HOLD),

@@ -47,29 +47,42 @@ class LocalDomain:
 
     name: str
     """Lower-case A-labels or an address literal."""
-    recipients: frozenset[str] | None
-    """Local parts as ``fold`` gives them; None: every local part exists."""
+    recipients: Mapping[str, str] | None
+    """A local part as ``fold`` gives it -> as the operator wrote it; None: every local part exists."""
     postmaster: Mailbox | None
     """Who gets the mail for postmaster; None: the domain's own postmaster."""
     destination: Destination
     """Where its mail goes; held until the operator releases it when the domain is on hold."""
+    is_final: bool = False
+    """The mailboxes are on this host, so that ``Kana`` and ``kana`` are one even where every local part exists."""
 
     @classmethod
     def of(
-        cls, name: str, recipients: Iterable[str] | None = None, postmaster: str = "", on_hold: bool = False
+        cls,
+        name: str,
+        recipients: Iterable[str] | None = None,
+        postmaster: str = "",
+        on_hold: bool = False,
+        is_final: bool = False,
     ) -> LocalDomain:
         """Make one from the texts of settings; raises AddressSyntaxError."""
         own = normal_domain(name)
         return cls(
             name=own,
-            recipients=None if recipients is None else frozenset(map(fold, recipients)),
+            recipients=None if recipients is None else {fold(one): one for one in recipients},
             postmaster=parse_mailbox(postmaster) if postmaster else None,
             destination=Destination(own, ROUTE_IS_HOLD if on_hold else ""),
+            is_final=is_final,
         )
 
-    def knows(self, local_part: str) -> bool:
-        """Whether this mailbox exists; here, and only here, case does not matter (RFC 5321 section 2.4)."""
-        return self.recipients is None or fold(local_part) in self.recipients
+    def spelling(self, local_part: str) -> str | None:
+        """The mailbox that ``local_part`` names, None when there is none.
+
+        Case does not matter here, and only here: the host of a mailbox may say so (RFC 5321 section 2.4).
+        """
+        if self.recipients is not None:
+            return self.recipients.get(fold(local_part))
+        return fold(local_part) if self.is_final else local_part
 
 
 def fold(local_part: str) -> str:
@@ -91,18 +104,25 @@ def decide(mailbox: Mailbox, domains: Domains, hostname: str, may_relay: bool) -
     if len(mailbox.local_part) == 10 and mailbox.is_postmaster and (domain is not None or name in ("", hostname)):
         return _to_postmaster(mailbox, domain or next(iter(domains.values()), None), domains, hostname)
     if domain is not None:
-        return domain.destination if domain.knows(mailbox.local_part) else UNKNOWN_USER
+        return _within(mailbox, domain)
     return Destination(name, NO_ROUTE) if may_relay else RELAYING_DENIED
+
+
+def _within(mailbox: Mailbox, domain: LocalDomain) -> Destination | Reply:
+    spelling = domain.spelling(mailbox.local_part)
+    if spelling is None:
+        return UNKNOWN_USER
+    if spelling == mailbox.local_part:
+        return domain.destination
+    return replace(domain.destination, mailbox=Mailbox(spelling, mailbox.domain))
 
 
 def _to_postmaster(mailbox: Mailbox, domain: LocalDomain | None, domains: Domains, hostname: str) -> Destination:
     """Postmaster is always accepted (RFC 5321 section 4.5.1); without a domain of ours the operator finds it held."""
     if domain is None:
-        return Destination(hostname, NO_ROUTE, Mailbox(mailbox.local_part, hostname))
+        return Destination(hostname, NO_ROUTE, Mailbox("postmaster", hostname))
     if domain.postmaster is None:
-        if mailbox.destination == domain.name:
-            return domain.destination
-        return replace(domain.destination, mailbox=Mailbox(mailbox.local_part, domain.name))
+        return replace(domain.destination, mailbox=Mailbox("postmaster", domain.name))
     target = domain.postmaster
     home = domains.get(target.destination)
     return replace(home.destination if home else Destination(target.destination, NO_ROUTE), mailbox=target)
