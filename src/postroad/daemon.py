@@ -6,6 +6,7 @@ The order is the promise: bind every port, read every key, become ``user``, only
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 import socket
 import sys
@@ -30,8 +31,11 @@ log = get_logger("daemon")
 Sockets = Mapping[str, list[socket.socket]]
 
 
-def run(settings: Settings, ready: Callable[[Service, list[str]], None] | None = None) -> None:
-    """Run until SIGTERM or SIGINT. ``ready`` is told once mail is accepted, with the URLs of the page.
+Ready = Callable[[Service, list[str], str], None]
+
+
+def run(settings: Settings, ready: Ready | None = None) -> None:
+    """Run until SIGTERM or SIGINT. ``ready`` is told once mail is accepted: the page's URLs, and its password or "".
 
     Raises SettingsError (a port that is taken, a key that cannot be read) and SpoolError (the state is in use).
     """
@@ -76,7 +80,7 @@ async def _serve(
     bound: Sockets,
     web: list[socket.socket],
     certificate: Certificate | None,
-    ready: Callable[[Service, list[str]], None] | None,
+    ready: Ready | None,
 ) -> None:
     stop = asyncio.Event()
     service = Service(settings, certificate=certificate)
@@ -85,7 +89,10 @@ async def _serve(
         ending.push_async_callback(service.stop)
         admin = make_admin(service)
         ending.callback(settings.control_socket.unlink, missing_ok=True)
-        page = create_app(admin, public_url=settings.web.public_url if settings.web else "", dev=bool(settings.dev))
+        # A developer's inbox that others can reach is theirs to read only with the password, which is told once.
+        password = secrets.token_urlsafe(12) if settings.dev is not None and settings.dev.open_to_network else ""
+        public_url = settings.web.public_url if settings.web is not None else ""
+        page = create_app(admin, public_url=public_url, dev=settings.dev is not None, password=password)
         servers = [WebServer(create_app(admin, control=True), control_socket(settings.control_socket))]
         servers += [WebServer(page, one) for one in web]
         for server in servers:
@@ -97,7 +104,7 @@ async def _serve(
             log.info("listening", listener="web", url=url)
         _on_signals(service, stop)
         if ready is not None:
-            ready(service, urls)
+            ready(service, urls, password)
         await stop.wait()
         log.info("signal received")
 
@@ -155,11 +162,11 @@ async def _reload(service: Service) -> None:
         log.error("settings not reloaded, the old ones stay", cause=str(fault), hint=fault.hint)
 
 
-def announce(service: Service, urls: list[str]) -> None:
+def announce(service: Service, urls: list[str], password: str) -> None:
     """Tell a developer what to paste: the page, then host, port and security of the SMTP side."""
-    lines = []
-    for url in urls:
-        lines.append(f"Postroad catches mail; see it at  {url}")
+    lines = [f"Postroad catches mail; see it at  {url}" for url in urls]
+    if password:
+        lines.append(f"Page and API ask for a password (any user name): {password}")
     for host, port in (address for addresses in service.addresses.values() for address in addresses):
         lines.append(f"SMTP host {host} · port {port} · no TLS · any user name and password, or none")
     lines.append("Ctrl-C stops it.")
