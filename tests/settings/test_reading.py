@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -458,3 +459,14 @@ def test_a_file_knows_its_path(tmp_path: Path) -> None:
     file = tmp_path / "postroad.toml"
     file.write_text(MX)
     assert load(file).path == file
+
+
+def test_reading_again_keeps_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "postroad.toml"
+    file.write_text("[dev]\nkeep = 5\n")
+    first = load(file, settings.Overrides(host="0.0.0.0", port=0, open_to_network=True, state=tmp_path))
+    file.write_text("[dev]\nkeep = 6\n")
+    again = settings.read_again(first)
+    assert first.dev is not None and again.dev is not None
+    assert again == replace(first, dev=replace(first.dev, keep=6))
+    assert settings.read_again(development(port=0)) == development(port=0)

@@ -17,6 +17,7 @@ from postroad.settings.model import (
     Limits,
     Listener,
     Network,
+    Overrides,
     Retry,
     Role,
     Settings,
@@ -24,7 +25,7 @@ from postroad.settings.model import (
     Tls,
     Web,
 )
-from postroad.settings.reading import Overrides, default_state, development, load, load_text
+from postroad.settings.reading import default_state, development, load, load_text, read_again
 from postroad.settings.tables import SettingsErrors
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "is_loopback",
     "load",
     "load_text",
+    "read_again",
     "shown",
     "verify",
 ]

@@ -146,6 +146,17 @@ class Dev:
 
 
 @dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line says besides the file; None: nothing."""
+
+    host: str | None = None
+    port: int | None = None
+    web_port: int | None = None
+    open_to_network: bool = False
+    state: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that was decided before the start."""
 
@@ -169,6 +180,8 @@ class Settings:
     """Not None: dev mode; every listener is then a developer's."""
     path: Path | None = None
     """The file all this was read from: what SIGHUP reads again."""
+    overrides: Overrides = field(default_factory=Overrides, compare=False)
+    """What the command line said besides."""
     warnings: tuple[str, ...] = ()
     """What is permitted but hardly meant."""
     places: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -25,6 +25,7 @@ from postroad.settings.model import (
     Limits,
     Listener,
     Network,
+    Overrides,
     Retry,
     Settings,
     Smtp,
@@ -40,17 +41,6 @@ DEV_WEB_PORT: Final = 8025
 _AT_LINE = re.compile(r" ?\(at line ([0-9]+), column [0-9]+\)")
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
-    """What the command line says besides the file; None: nothing."""
-
-    host: str | None = None
-    port: int | None = None
-    web_port: int | None = None
-    open_to_network: bool = False
-    state: Path | None = None
-
-
 def load(path: Path | None, overrides: Overrides | None = None) -> Settings:
     """Read the settings of ``path``; None gives dev mode. Raises SettingsErrors with everything that is wrong."""
     if path is None:
@@ -62,6 +52,14 @@ def load(path: Path | None, overrides: Overrides | None = None) -> Settings:
     except UnicodeDecodeError as fault:
         raise SettingsError(f"{path}: is not UTF-8 text") from fault
     return load_text(text, path.name, path=path.absolute(), overrides=overrides)
+
+
+def read_again(settings: Settings) -> Settings:
+    """The same file under the same command line, as it is now (SIGHUP); may take a second to find the host's name.
+
+    Raises SettingsErrors.
+    """
+    return load(settings.path, settings.overrides)
 
 
 def development(
@@ -131,6 +129,7 @@ class _Reading:
             limits=top.table("limits", lambda table: _limits(table, trusted)) or Limits(exempt=_exempt(trusted)),
             dev=top.table("dev", self._dev),
             path=self.path,
+            overrides=self.overrides,
         )
         top.close()
         return settings
