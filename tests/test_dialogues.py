@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 
 from postroad.smtp import extensions
 from postroad.smtp.events import ParameterNotNow
 from postroad.smtp.states import State, Verb
+from tests.dialogues.loopback import Loopback, LoopbackServer
 from tests.dialogues.runner import EngineServer, Run, offered
 from tests.dialogues.script import Dialogue, Given, read_all
 from tests.dialogues.shadow import split_replies
@@ -31,6 +33,19 @@ def test_the_engine_keeps_to_the_script(dialogue: Dialogue) -> None:
         if reply.startswith((b"455 4.5.4", b"452 4.3.1")) and reply not in by_policy
     ]
     assert [event.reply.to_bytes() for event in server.events if isinstance(event, ParameterNotNow)] == not_now
+
+
+@pytest.fixture(scope="module")
+def loopback() -> Iterator[Loopback]:
+    with Loopback() as running:
+        yield running
+
+
+@pytest.mark.parametrize("dialogue", DIALOGUES, ids=lambda dialogue: dialogue.name)
+def test_the_server_keeps_to_the_script(dialogue: Dialogue, loopback: Loopback) -> None:
+    """Over a real connection, with real TLS, to a real spool."""
+    with LoopbackServer(loopback, dialogue.given) as server:
+        Run(dialogue, server).run()
 
 
 def test_titles_are_unique() -> None:

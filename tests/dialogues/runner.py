@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -25,6 +26,7 @@ from postroad.smtp.events import (
 )
 from postroad.smtp.parameters import Conditions, Extension, ExtensionSet, Traits
 from postroad.smtp.server import ServerConfig, ServerEngine
+from postroad.smtp.states import State
 from tests.dialogues.script import Dialogue, Given, Step
 from tests.dialogues.shadow import Shadow, split_replies
 
@@ -65,6 +67,22 @@ def offered(given: Given) -> ExtensionSet:
     return ExtensionSet(tuple(known[keyword] for keyword in given.offered))
 
 
+def server_config(given: Given) -> ServerConfig:
+    """The configuration that a script asks for."""
+    return ServerConfig(
+        hostname=HOSTNAME,
+        extensions=offered(given),
+        max_recipients=given.max_recipients,
+        max_errors=given.max_errors,
+        max_junk=given.max_junk,
+        line_octets=given.line_octets,
+        normalize=given.normalize,
+        expn=given.expn,
+        tls_available="STARTTLS" in given.offered,
+        mechanisms=("PLAIN", "LOGIN") if "AUTH" in given.offered else (),
+    )
+
+
 def conditions(given: Given) -> Conditions:
     """The conditions with which a script begins."""
     return Conditions(
@@ -90,17 +108,50 @@ def verdict(given: Given, stage: str, path: Mailbox | None = None) -> Reply | No
     return None
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What the script expects next, for a server whose answers take their time."""
+
+    steps: tuple[Step, ...]
+    closes: bool
+
+    def is_in(self, said: bytes) -> bool:
+        """Whether so much has been said that it could be all."""
+        for step in self.steps:
+            if step.exact:
+                if len(said) < len(step.octets):
+                    return False
+                said = said[len(step.octets) :]
+                continue
+            line, end, said = said.partition(b"\r\n")
+            while end and step.text.endswith("-...") and line[3:4] == b"-":
+                line, end, said = said.partition(b"\r\n")
+            if not end:
+                return False
+        return True
+
+
+#: For those who need not wait.
+NOTHING = Wanted((), False)
+
+
 class Server(Protocol):
     """The side that is tested."""
 
-    accepted: list[bytes]
-    """The content of each message that was accepted."""
+    @property
+    def accepted(self) -> list[bytes]:
+        """The content of each message that was accepted."""
+        ...
 
-    def hear(self) -> bytes: ...
-    def early(self, octets: bytes) -> bytes: ...
-    def send(self, octets: bytes, eof: bool = False) -> bytes: ...
-    def handshake(self) -> bytes: ...
+    def hear(self, wanted: Wanted) -> bytes: ...
+    def early(self, octets: bytes, wanted: Wanted) -> bytes: ...
+    def send(self, octets: bytes, wanted: Wanted, eof: bool = False) -> bytes: ...
+    def handshake(self, wanted: Wanted) -> bytes: ...
     def change(self, conditions: Conditions) -> None: ...
+    def finish(self) -> bytes:
+        """What the server says to QUIT, and until it closes."""
+        ...
+
     @property
     def closed(self) -> bool: ...
     @property
@@ -111,21 +162,9 @@ class EngineServer:
     """The engine, with the simplest driver that honours a script's policies."""
 
     def __init__(self, given: Given) -> None:
-        config = ServerConfig(
-            hostname=HOSTNAME,
-            extensions=offered(given),
-            max_recipients=given.max_recipients,
-            max_errors=given.max_errors,
-            max_junk=given.max_junk,
-            line_octets=given.line_octets,
-            normalize=given.normalize,
-            expn=given.expn,
-            tls_available="STARTTLS" in given.offered,
-            mechanisms=("PLAIN", "LOGIN") if "AUTH" in given.offered else (),
-        )
         traits = Traits(tls=given.tls, auth_in_clear=given.auth_in_clear, submission=given.submission)
         self.given = given
-        self.engine = ServerEngine(config, conditions(given), traits=traits)
+        self.engine = ServerEngine(server_config(given), conditions(given), traits=traits)
         self.accepted: list[bytes] = []
         self.events: list[object] = []
         self.refused: list[bool] = []
@@ -143,7 +182,7 @@ class EngineServer:
     def reason(self) -> str | None:
         return self.ended.reason if self.ended is not None else None
 
-    def hear(self) -> bytes:
+    def hear(self, wanted: Wanted = NOTHING) -> bytes:
         refusal = verdict(self.given, "connect")
         if refusal is None:
             self.engine.greet()
@@ -151,24 +190,27 @@ class EngineServer:
             self.engine.greet(refusal)
         return self._run()
 
-    def early(self, octets: bytes) -> bytes:
+    def early(self, octets: bytes, wanted: Wanted = NOTHING) -> bytes:
         """What a driver does that finds octets before it has greeted."""
         self.engine.receive(octets)
         return self._run() or self.hear()
 
-    def send(self, octets: bytes, eof: bool = False) -> bytes:
+    def send(self, octets: bytes, wanted: Wanted = NOTHING, eof: bool = False) -> bytes:
         if octets:
             self.engine.receive(octets)
         if eof:
             self.engine.receive_eof()
         return self._run()
 
-    def handshake(self) -> bytes:
+    def handshake(self, wanted: Wanted = NOTHING) -> bytes:
         self.engine.tls_established("TLSv1.3 TLS_AES_256_GCM_SHA384")
         return self._run()
 
     def change(self, conditions: Conditions) -> None:
         self.engine.conditions = conditions
+
+    def finish(self) -> bytes:
+        return self.send(b"QUIT\r\n")
 
     def _run(self) -> bytes:
         """Take events until the engine waits for octets or has ended; gives all it wants to say."""
@@ -244,7 +286,6 @@ class Run:
         self.shadow = Shadow()
         self._unread = b""
         self._log: list[str] = []
-        self._given_back = 0
 
     def fail(self, step: Step, message: str) -> None:
         log = "\n".join(self._log)
@@ -253,28 +294,56 @@ class Run:
     def run(self) -> Shadow:
         steps = self.dialogue.steps
         at = 0
-        if not steps or steps[0].kind == "S":
-            self._heard(b"", self.server.hear())
+        if steps[0].kind == "S":
+            self._heard(b"", self.server.hear(self._wanted(0)))
         while at < len(steps):
             step = steps[at]
             if step.kind == "C":
-                octets = b""
-                early = at == 0
-                while at < len(steps) and steps[at].kind == "C":
-                    octets += steps[at].octets
-                    at += 1
-                eof = at < len(steps) and steps[at].kind == "eof"
-                at += eof
-                self._all_read(step)
-                self._log += [f"C: {line!r}" for line in octets.split(b"\n") if line][:100]
-                self._heard(octets, self.server.early(octets) if early else self.server.send(octets, eof))
-                continue
-            getattr(self, f"_{step.kind}")(step)
-            at += 1
-        self._all_read(steps[-1] if steps else Step(""))
-        if self.server.closed and (not steps or steps[-1].kind != "closed"):
-            self.fail(steps[-1], "the server has closed, and the script does not say so")
+                at = self._speak(at)
+            else:
+                getattr(self, f"_{step.kind}")(step, at)
+                at += 1
+        self._end(steps[-1])
         return self.shadow
+
+    def _speak(self, at: int) -> int:
+        """Send the client's lines from here on; gives the step behind them."""
+        steps = self.dialogue.steps
+        first, octets = at, b""
+        while at < len(steps) and steps[at].kind == "C":
+            octets += steps[at].octets
+            at += 1
+        eof = at < len(steps) and steps[at].kind == "eof"
+        at += eof
+        self._all_read(steps[first])
+        self._log += [f"C: {line!r}" for line in octets.split(b"\n") if line][:100]
+        wanted = self._wanted(at)
+        self._heard(octets, self.server.send(octets, wanted, eof) if first else self.server.early(octets, wanted))
+        return at
+
+    def _wanted(self, at: int) -> Wanted:
+        """What is expected between here and the client's next act."""
+        steps: list[Step] = []
+        for step in self.dialogue.steps[at:]:
+            if step.kind == "closed":
+                return Wanted(tuple(steps), True)
+            if step.kind in ("C", "then", "eof", "starttls", "now"):
+                break
+            if step.kind == "S":
+                steps.append(step)
+        return Wanted(tuple(steps), False)
+
+    def _end(self, last: Step) -> None:
+        """Nothing may have been said that the script does not hold."""
+        self._all_read(last)
+        if last.kind == "closed":
+            return
+        if self.server.closed or self.shadow.state is State.CLOSED:
+            self.fail(last, "the server has closed, and the script does not say so")
+        if self.shadow.takes_commands:
+            said = self.server.finish()
+            if re.fullmatch(rb"221 2\.0\.0 [^\r\n]*\r\n", said) is None:
+                self.fail(last, f"expected 221 to QUIT and nothing else, got {said!r}")
 
     def _heard(self, client: bytes, said: bytes) -> None:
         self._log += [f"S: {line!r}" for line in said.split(b"\r\n") if line]
@@ -289,7 +358,7 @@ class Run:
         if self._unread:
             self.fail(step, f"the server said more: {self._unread!r}")
 
-    def _S(self, step: Step) -> None:
+    def _S(self, step: Step, at: int) -> None:
         if not self._unread:
             self.fail(step, f"the server says nothing; expected {step.text or step.octets!r}")
         if step.exact:
@@ -307,29 +376,32 @@ class Run:
         if _pattern(step.text).match(line) is None:
             self.fail(step, f"expected {step.text!r}, got {line!r}")
 
-    def _M(self, step: Step) -> None:
+    def _M(self, step: Step, at: int) -> None:
         if not self.server.accepted:
             self.fail(step, "no message was accepted")
         if self.server.accepted[-1] != step.octets:
             self.fail(step, f"the content is {self.server.accepted[-1]!r}, not {step.octets!r}")
 
-    def _messages(self, step: Step) -> None:
+    def _messages(self, step: Step, at: int) -> None:
         if len(self.server.accepted) != int(step.text):
             self.fail(step, f"{len(self.server.accepted)} messages were accepted, not {step.text}")
 
-    def _starttls(self, step: Step) -> None:
+    def _starttls(self, step: Step, at: int) -> None:
         self._all_read(step)
         self.shadow.handshake_done()
-        self._heard(b"", self.server.handshake())
+        self._heard(b"", self.server.handshake(self._wanted(at + 1)))
 
-    def _eof(self, step: Step) -> None:
+    def _eof(self, step: Step, at: int) -> None:
         self._all_read(step)
-        self._heard(b"", self.server.send(b"", eof=True))
+        self._heard(b"", self.server.send(b"", self._wanted(at + 1), True))
 
-    def _now(self, step: Step) -> None:
+    def _then(self, step: Step, at: int) -> None:
+        """The client's next octets travel in another segment."""
+
+    def _now(self, step: Step, at: int) -> None:
         self.server.change(conditions_now(self.dialogue.given, step.text))
 
-    def _closed(self, step: Step) -> None:
+    def _closed(self, step: Step, at: int) -> None:
         self._all_read(step)
         if not self.server.closed:
             self.fail(step, "the server does not close")

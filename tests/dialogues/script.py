@@ -18,6 +18,7 @@ begin with one of these words are directives, and every other word in their plac
                                   STAGE is connect, hello, auth, sender, recipient, content, message or starttls
     # now: unavailable SMTPUTF8, BODY=8BITMIME | now: room for 100 octets | now: everything available
     # messages: 2                 so many messages have been accepted until here
+    # then                        what the client sends next travels in another segment
     # starttls                    both do the TLS handshake
     # eof                         the client closes its half of the connection (with the segment that stands before)
     # closed: quit                the server has said its last word and closes; see ``SessionEnded.reason``
@@ -198,7 +199,7 @@ def _read_comment(dialogue: Dialogue, text: str, number: int) -> None:
     if found is None:
         return
     word, argument = found.groups()
-    if argument is None and word in ("starttls", "eof", "closed"):
+    if argument is None and word in ("starttls", "eof", "closed", "then"):
         dialogue.steps.append(Step(word, line=number))
     elif argument is None:
         return

@@ -60,6 +60,12 @@ class Shadow:
         while self._step():
             pass
 
+    @property
+    def takes_commands(self) -> bool:
+        """Whether QUIT would be taken for a command now."""
+        idle = (State.CONNECTED, State.HANDSHAKE, State.CONTENT, State.AUTHENTICATING, State.CLOSED)
+        return self.state not in idle and not self._octets
+
     def handshake_done(self) -> None:
         """TLS is up: the session is as new (RFC 3207 section 4.2)."""
         assert self.state is State.HANDSHAKE, f"a handshake in {self.state}"
