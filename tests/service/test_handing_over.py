@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,6 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests import peers
 from tests.server_process import ServerProcess, until
-from tests.service.conftest import Serve
 from tests.service.sink import Sink
 
 CONTENT = "Subject: to be handed over\r\n\r\n.dot\r\n..\r\nGrüße\r\n\r\n".encode()
@@ -56,6 +56,30 @@ def server(running: ServerProcess, sink: Sink) -> ServerProcess:
     """One server for all, and a log that begins with the test."""
     running.forget_log()
     return running
+
+
+def reroute(server: ServerProcess, port: int) -> None:
+    """Another next hop, by a reload."""
+    before = len(server.log("settings reloaded"))
+    server.configure(config(port))
+    server.signal(signal.SIGHUP)
+    until(lambda: len(server.log("settings reloaded")) > before, "the route is another")
+
+
+@contextlib.contextmanager
+def routed(server: ServerProcess, next_hop: Sink, port: int) -> Iterator[None]:
+    """Another next hop for a while."""
+    reroute(server, port)
+    try:
+        yield
+    finally:
+        reroute(server, next_hop.port)
+
+
+def free_port() -> int:
+    """A port where nobody listens now."""
+    with socket.create_server(("127.0.0.1", 0)) as placeholder:
+        return int(placeholder.getsockname()[1])
 
 
 def send(server: ServerProcess, *recipients: str, content: bytes = CONTENT) -> None:
@@ -130,15 +154,15 @@ def test_what_is_refused_is_held_and_shown(server: ServerProcess, sink: Sink) ->
     )
 
 
-def test_no_answer_at_all_is_tried_again(serve: Serve) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as placeholder:
-        port = placeholder.getsockname()[1]
-    server = serve(config(port))
-    send(server, "bob@example.com")
-    until(lambda: server.log("deferred"), "nobody listens, so it is deferred")
-    assert recipient_of(server, "bob@example.com")["state"] == "queued"
-    with Sink(port=port) as late:
-        until(lambda: late.arrived, "somebody listens, so it arrives")
+def test_no_answer_at_all_is_tried_again(server: ServerProcess, next_hop: Sink) -> None:
+    port = free_port()
+    with routed(server, next_hop, port):
+        send(server, "bob@example.com")
+        until(lambda: server.log("deferred"), "nobody listens, so it is deferred")
+        assert recipient_of(server, "bob@example.com")["state"] == "queued"
+        with Sink(port=port) as late:
+            until(lambda: late.arrived, "somebody listens, so it arrives")
+            until(lambda: is_empty(server), "it is settled")
 
 
 def test_a_restart_forgets_nothing_that_waits(server: ServerProcess, sink: Sink) -> None:
@@ -164,7 +188,7 @@ def test_what_the_next_hop_says_forges_no_line_of_the_log(server: ServerProcess,
     assert not [line for line in server.log() if line["level"] == "error"]
 
 
-def test_aiosmtpd_takes_it(serve: Serve) -> None:
+def test_aiosmtpd_takes_it(server: ServerProcess, next_hop: Sink) -> None:
     class Keeping:
         contents: list[bytes] = []
 
@@ -172,24 +196,20 @@ def test_aiosmtpd_takes_it(serve: Serve) -> None:
             self.contents.append(envelope.original_content or b"")
             return "250 kept"
 
-    controller = Controller(Keeping(), hostname="127.0.0.1", port=0)
-    # Its own start would connect to port 0 to see whether it listens.
-    with socket.create_server(("127.0.0.1", 0)) as placeholder:
-        controller.port = placeholder.getsockname()[1]
+    controller = Controller(Keeping(), hostname="127.0.0.1", port=free_port())
     controller.start()
     try:
-        server = serve(config(controller.port))
-        send(server, "bob@example.com")
-        until(lambda: Keeping.contents, "it arrives")
-        assert Keeping.contents[0].endswith(b"\r\n" + CONTENT)
-        until(lambda: is_empty(server), "it is settled")
+        with routed(server, next_hop, controller.port):
+            send(server, "bob@example.com")
+            until(lambda: Keeping.contents, "it arrives")
+            assert Keeping.contents[0].endswith(b"\r\n" + CONTENT)
+            until(lambda: is_empty(server), "it is settled")
     finally:
         controller.stop()
 
 
-def test_smtp_sink_takes_it(serve: Serve, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as placeholder:
-        port = placeholder.getsockname()[1]
+def test_smtp_sink_takes_it(server: ServerProcess, next_hop: Sink) -> None:
+    port = free_port()
     command = peers.smtp_sink()
     sink = subprocess.Popen(
         [*command.argv, "-c", f"127.0.0.1:{port}", "128"],
@@ -198,11 +218,11 @@ def test_smtp_sink_takes_it(serve: Serve, tmp_path: Path) -> None:
         stderr=subprocess.STDOUT,
     )
     try:
-        server = serve(config(port))
-        for _ in range(20):
-            send(server, "bob@example.com")
-        until(lambda: len(server.log("delivered")) == 20, "all are delivered")
-        until(lambda: is_empty(server), "all are settled")
+        with routed(server, next_hop, port):
+            for _ in range(20):
+                send(server, "bob@example.com")
+            until(lambda: len(server.log("delivered")) == 20, "all are delivered")
+            until(lambda: is_empty(server), "all are settled")
     finally:
         sink.kill()
         sink.wait()
