@@ -84,11 +84,17 @@ class Reply:
     Raises ValueError for a code, a status or a text that could not be sent.
     """
 
-    __slots__ = ("_octets", "code", "enhanced", "text")
+    __slots__ = ("_octets", "code", "enhanced", "is_permanent", "is_positive", "is_transient", "text")
 
     code: int
     enhanced: EnhancedStatus | None
     text: str
+    is_positive: bool
+    """True for 2yz and 3yz."""
+    is_transient: bool
+    """True for 4yz: the same request may succeed later."""
+    is_permanent: bool
+    """True for 5yz: the same request will fail again."""
     _octets: bytes | None
 
     def __init__(self, code: int, text: str, enhanced: str | EnhancedStatus | None = None) -> None:
@@ -101,6 +107,9 @@ class Reply:
         put(self, "code", code)
         put(self, "enhanced", status)
         put(self, "text", text)
+        put(self, "is_positive", code < 400)
+        put(self, "is_transient", 400 <= code < 500)
+        put(self, "is_permanent", code >= 500)
         put(self, "_octets", None)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -116,21 +125,6 @@ class Reply:
     def severity(self) -> Severity:
         """The class of the code."""
         return Severity(self.code // 100)
-
-    @property
-    def is_positive(self) -> bool:
-        """True for 2yz and 3yz."""
-        return self.code < 400
-
-    @property
-    def is_transient(self) -> bool:
-        """True for 4yz: the same request may succeed later."""
-        return 400 <= self.code < 500
-
-    @property
-    def is_permanent(self) -> bool:
-        """True for 5yz: the same request will fail again."""
-        return self.code >= 500
 
     @property
     def lines(self) -> tuple[str, ...]:

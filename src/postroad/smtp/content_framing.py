@@ -12,6 +12,9 @@ from typing import Final
 
 _END: Final = b"\r\n.\r\n"
 _ANY_NEWLINE: Final = re.compile(rb"\r\n|\r|\n")
+#: Everything but CR, LF and NUL: what sound text leaves without these is as long as its CRLFs.
+_PLAIN: Final = bytes(octet for octet in range(256) if octet not in (0, 10, 13))
+_CRLF: Final = b"\r\n"
 
 
 class ContentFault(IntEnum):
@@ -36,7 +39,9 @@ class DotFramer:
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
         """Take octets; gives content octets, and what follows the final dot (None: not reached)."""
         octets = self._held + data
-        end = octets.find(_END)
+        dot = octets.find(b"\r\n.")
+        # In most content the first line that begins with a dot is the last: then one search was enough.
+        end = dot if dot < 0 or octets[dot + 3 : dot + 5] == _CRLF else octets.find(_END, dot)
         if end >= 0:
             block, rest = octets[: end + 2], octets[end + 5 :]
             self._held = b""
@@ -46,7 +51,7 @@ class DotFramer:
             self._held = octets[len(octets) - keep :]
             if not block:
                 return b"", None
-        if b"\r\n." in block:
+        if 0 <= dot != end:
             block = block.replace(b"\r\n.", b"\r\n")
         if self._virtual:
             block, self._virtual = block[self._virtual :], 0
@@ -119,17 +124,11 @@ class ContentChecker:
             block, self._carry = b"\r" + block, False
         if block.endswith(b"\r"):
             block, self._carry = block[:-1], True
-        newlines = block.count(b"\n")
-        if block.count(b"\r") != newlines or block.count(b"\r\n") != newlines:
+        if len(block.translate(None, _PLAIN)) != 2 * block.count(_CRLF):
             if not self._normalize:
                 self._note(ContentFault.UNSOUND)
                 return block
-            block = _ANY_NEWLINE.sub(b"\r\n", block)
-        if b"\0" in block:
-            if not self._normalize:
-                self._note(ContentFault.UNSOUND)
-                return block
-            block = block.replace(b"\0", b"")
+            block = _ANY_NEWLINE.sub(_CRLF, block).replace(b"\0", b"")
         if self._has_long_line(block):
             self._note(ContentFault.LINE_TOO_LONG)
         return block

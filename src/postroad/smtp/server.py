@@ -190,7 +190,11 @@ class ServerEngine:
         if reply.is_positive and reply.code not in _POSITIVE[kind]:  # reply: a check of our own driver
             raise LocalProtocolError(f"{reply.code} is no answer to {kind.__name__}")
         self._awaiting = None
-        self._take(_CONCLUDE[kind](self, event, reply))
+        step = _CONCLUDE[kind](self, event, reply)
+        if step is reply and reply.is_positive:
+            self._say(reply)
+        else:
+            self._take(step)
 
     def data_to_send(self) -> bytes:
         """All octets to be written now."""
