@@ -8,7 +8,7 @@ from typing import Final
 
 import postroad
 from postroad.clock import Clock
-from postroad.delivery.routing import Routes, parse_route
+from postroad.delivery.routing import Routes
 from postroad.delivery.schedule import Schedule
 from postroad.inbound.pace import Deadlines
 from postroad.inbound.passwords import Passwords
@@ -98,7 +98,13 @@ def receptions(
 def local_domains(settings: Settings) -> tuple[LocalDomain, ...]:
     """The domains whose mail we take."""
     return tuple(
-        LocalDomain.of(one.name, one.recipients, one.postmaster, on_hold=one.deliver == "hold")
+        LocalDomain.of(
+            one.name,
+            one.recipients,
+            one.postmaster,
+            on_hold=one.deliver == "hold",
+            is_final=one.deliver.startswith("maildir:"),
+        )
         for one in settings.domains
     )
 
@@ -173,9 +179,3 @@ def _policies(
 def password_hashes(settings: Settings) -> Mapping[str, str]:
     """Account -> hash."""
     return {account.name: account.password_hash for account in settings.accounts}
-
-
-def check_routes(settings: Settings) -> None:
-    """Raise SettingsError for a route that delivery does not know."""
-    for domain in settings.domains:
-        parse_route(domain.deliver)

@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from postroad.clock import Clock, SystemClock
@@ -29,7 +28,7 @@ from postroad.policy.accounts import Accounts, AnyPassword
 from postroad.policy.conditions import ConditionsBoard, known_parameters
 from postroad.policy.rates import Rates
 from postroad.service import assembly
-from postroad.settings import Settings, load, shown
+from postroad.settings import Settings, read_again, shown
 from postroad.spool.sqlite import SqliteSpool
 
 log = get_logger("service")
@@ -158,9 +157,7 @@ class Service:
 
         Raises SettingsError with what is wrong. Addresses, state and user are those of the start.
         """
-        path = self.settings.path
-        settings = load(path) if path is not None else self.settings
-        assembly.check_routes(settings)
+        settings = await asyncio.get_running_loop().run_in_executor(None, read_again, self.settings)
         if self._certificate is not None and settings.tls is not None:
             self._certificate = _renewed(self._certificate, self.settings, settings)
         missing = {role for role, _ in self.settings.listeners} - {role for role, _ in settings.listeners}
@@ -169,8 +166,15 @@ class Service:
         self._shared.rates.renew(assembly.rate_limits(settings.limits), settings.limits.exempt)
         self._use(settings)
         self.runner.reload(assembly.routes(settings), assembly.schedule(settings))
+        if (
+            self.chaos is not None
+            and settings.dev is not None
+            and self.settings.dev is not None
+            and settings.dev.chaos != self.settings.dev.chaos
+        ):
+            self.chaos.replace(settings.dev.chaos)
         self.settings = settings
-        log.info("settings reloaded", file=str(path) if path is not None else "dev mode")
+        log.info("settings reloaded", file=str(settings.path) if settings.path is not None else "dev mode")
 
     # --- parts
 
@@ -221,8 +225,3 @@ def _renewed(certificate: Certificate, before: Settings, now: Settings) -> Certi
         return certificate
     renewed = read_certificate(now)
     return certificate if renewed is None else renewed
-
-
-def spool_folder(settings: Settings) -> Path:
-    """Where the spool lies."""
-    return settings.state / "spool"
