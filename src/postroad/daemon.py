@@ -84,6 +84,7 @@ async def _serve(
 ) -> None:
     stop = asyncio.Event()
     service = Service(settings, certificate=certificate)
+    _on_signals(service, stop)  # before the first accept: no session is ever cut without its 421
     await service.start(bound)
     async with AsyncExitStack() as ending:
         ending.push_async_callback(service.stop)
@@ -102,7 +103,6 @@ async def _serve(
         urls = [f"http://{shown(one.getsockname()[:2])}/" for one in web]
         for url in urls:
             log.info("listening", listener="web", url=url)
-        _on_signals(service, stop)
         if ready is not None:
             ready(service, urls, password)
         await stop.wait()
