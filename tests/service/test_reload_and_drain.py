@@ -75,6 +75,15 @@ def test_sigint_ends_it_as_well(serve: Serve) -> None:
     assert server.log("stopped")
 
 
+def test_sigterm_before_the_start_is_done_is_a_stop_like_any_other(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path, CONFIG)
+    server.spawn()
+    until(lambda: server.log("listening"), "it accepts", pause=0.0005)
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert server.log("stopped")
+
+
 # --- SIGHUP
 
 
