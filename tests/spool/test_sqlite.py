@@ -196,6 +196,16 @@ class TestDisk(Backend):
             spool.open_content()
 
     @story()
+    async def test_closing_ends_a_reading_that_is_half_done(self, spool: SqliteSpool) -> None:
+        blocks = spool.read(await accepted(spool, content=bytes(5 * MIB)))
+        await anext(blocks)
+        await anext(blocks)
+        await spool.close()
+        with pytest.raises(SpoolError, match="closed"):
+            async for _ in blocks:
+                pass
+
+    @story()
     async def test_accept_does_not_wait_for_the_disk(self, spool: SqliteSpool) -> None:
         """While the committer is at work, the event loop goes on, and outcomes come when it is done."""
         told: list[SpoolError | None] = []

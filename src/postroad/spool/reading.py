@@ -38,12 +38,18 @@ class Reader:
         self._database = database
         self._files = files
         self._connection: apsw.Connection | None = None
+        self._closed = False
         self._thread = ThreadPoolExecutor(1, "spool-reader")
         self._file_threads = ThreadPoolExecutor(_FILE_THREADS, "spool-files")
 
     async def ask(self, question: Callable[[apsw.Connection], Answer]) -> Answer:
         """The answer, from one consistent state of the database; raises what ``question`` raises, and SpoolError."""
+        self._alive()
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, question)
+
+    def _alive(self) -> None:
+        if self._closed:
+            raise SpoolError("the spool is closed")
 
     def _answer(self, question: Callable[[apsw.Connection], Answer]) -> Answer:
         if self._connection is None:
@@ -80,6 +86,7 @@ class Reader:
             os.close(descriptor)
 
     async def _in_thread(self, function: Callable[..., Answer], *arguments: object) -> Answer:
+        self._alive()
         return await asyncio.get_running_loop().run_in_executor(self._file_threads, function, *arguments)
 
     def _open(self, file: str, octets: int, message_id: MessageId) -> int:
@@ -95,7 +102,8 @@ class Reader:
         return descriptor
 
     def close(self) -> None:
-        """Finish what was asked; blocks."""
+        """Finish what was asked, and answer nothing more; blocks."""
+        self._closed = True
         self._file_threads.shutdown(wait=True)
         self._thread.submit(self._disconnect)
         self._thread.shutdown(wait=True)

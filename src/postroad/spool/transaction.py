@@ -10,7 +10,7 @@ import apsw
 from postroad.envelope import Attempt
 from postroad.spool.coding import encode
 from postroad.spool.interface import SpoolStats
-from postroad.spool.schema import HELD, INSERT_ATTEMPT, QUEUED, STATES
+from postroad.spool.schema import INSERT_ATTEMPT, STATES
 
 
 @dataclass(slots=True)
@@ -31,11 +31,6 @@ class Counts:
         """As the interface gives them."""
         by_state = {state.value: count for state, count in zip(STATES, self.recipients, strict=True)}
         return SpoolStats(self.messages, self.octets, by_state)
-
-    @property
-    def unsettled(self) -> int:
-        """Recipients that are not delivered."""
-        return self.recipients[QUEUED] + self.recipients[HELD]
 
 
 class Transaction:
