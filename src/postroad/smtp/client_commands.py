@@ -17,7 +17,7 @@ from postroad.smtp.states import Verb
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 #: esmtp-param of RFC 5321 section 4.1.2; values beyond ASCII (RFC 6533) are sent encoded.
-_PARAMETER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*+(?:=[!-<>-~]++)?+\Z")
+_PARAMETER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*+(?:=[!-<>-~]++)?\Z")
 _MECHANISM: Final = re.compile(r"[A-Z0-9_-]{1,20}\Z")
 
 

@@ -37,7 +37,7 @@ from postroad.smtp.events import (
 from postroad.smtp.extensions.starttls import STARTTLS
 from postroad.smtp.framing import LineFault, ReceiveBuffer
 from postroad.smtp.parameters import Conditions, Traits
-from postroad.smtp.server_auth import AuthExchange
+from postroad.smtp.server_auth import AuthExchange, without_secret
 from postroad.smtp.server_config import ServerConfig, Waiting
 from postroad.smtp.server_transaction import ServerTransaction
 from postroad.smtp.states import State, Verb, permitted
@@ -276,7 +276,7 @@ class ServerEngine:
         word, argument = split_line(line)
         verb = VERBS.get(word)
         if self.transcript is not None:
-            self.transcript.add(line if verb is not Verb.AUTH else _without_secret(line))
+            self.transcript.add(line if verb is not Verb.AUTH else without_secret(line))
         if fault is not None:
             if line.startswith(_TLS_HANDSHAKE):
                 return HangUp(refusals.NOT_SMTP)
@@ -467,12 +467,6 @@ class ServerEngine:
         if reply.is_positive:
             self._errors = self._junk = 0
         return self._transaction.conclude_content(self, event, reply)
-
-
-def _without_secret(line: bytes) -> bytes:
-    """An AUTH line with its initial response blanked."""
-    words = line.split()
-    return b" ".join(words[:2] + [b"(not shown)"] * (len(words) > 2))
 
 
 _HANDLERS: Final[dict[Verb, Callable[[ServerEngine, Verb, str], Step]]] = {

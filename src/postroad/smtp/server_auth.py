@@ -76,3 +76,9 @@ class AuthExchange:
 
 def _challenge(octets: bytes) -> Reply:
     return refusals.challenge(b64encode(octets).decode("ascii"))
+
+
+def without_secret(line: bytes) -> bytes:
+    """An AUTH line with its initial response blanked."""
+    words = line.split()
+    return b" ".join(words[:2] + [b"(not shown)"] * (len(words) > 2))
