@@ -72,7 +72,7 @@ def status_of(server: ServerProcess, field: str) -> list[str]:
     return str(found).split()
 
 
-def test_root_is_given_up_before_mail_is_taken(serve: Serve, folder: Path, authority: trustme.CA) -> None:
+def test_root_is_given_up_before_mail_is_taken(folder: Path, authority: trustme.CA, serve: Serve) -> None:
     account = pwd.getpwnam(ACCOUNT)
     (folder / "mail").mkdir()
     os.chown(folder / "mail", account.pw_uid, account.pw_gid)
@@ -99,7 +99,7 @@ def test_root_is_given_up_before_mail_is_taken(serve: Serve, folder: Path, autho
 
 
 def test_settings_are_reloaded_though_the_key_cannot_be_read_any_more(
-    serve: Serve, folder: Path, authority: trustme.CA
+    folder: Path, authority: trustme.CA, serve: Serve
 ) -> None:
     server = serve(config(folder), folder)
     server.configure(config(folder, domain="example.net"))
