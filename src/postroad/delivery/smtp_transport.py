@@ -8,6 +8,7 @@ connection (RFC 5321 section 4.5.3.1.10).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from postroad.delivery.fitting import Fit, fit
@@ -27,15 +28,22 @@ class Keep:
     idle: float = 5.0
     """Seconds."""
     messages: int = 100
-    connections: int = 5
+    connections: int = 20
     """Idle ones of one target."""
 
 
 class SmtpTransport:
     """Every ``smtp:`` and ``lmtp:`` route."""
 
-    def __init__(self, options: ClientOptions, keep: Keep | None = None) -> None:
+    def __init__(
+        self,
+        options: ClientOptions,
+        keep: Keep | None = None,
+        heard: Callable[[Smtp, Mapping[str, str]], None] | None = None,
+    ) -> None:
+        """``heard`` is told what each host announces to a new connection."""
         self._options = options
+        self._heard = heard
         self._keep = keep if keep is not None else Keep()
         self._idle: dict[Target, list[tuple[SmtpClient, asyncio.TimerHandle]]] = {}
         self._active: set[SmtpClient] = set()
@@ -57,6 +65,8 @@ class SmtpTransport:
         except ConnectFault as fault:
             handed = same_for_all(consignment, Fate.NOT_NOW, fault.message, fault.reply)
             return Report(handed, fault.host, fault.transcript)
+        if self._heard is not None:
+            self._heard(route, client.engine.announced)
         report = await self._use(client, target, consignment, reused=False)
         if report is None:
             raise LocalProtocolError("a fresh connection was taken for a reused one")

@@ -10,6 +10,7 @@ from typing import Final
 
 from postroad.clock import Clock, SystemClock
 from postroad.delivery.maildir_transport import MaildirTransport
+from postroad.delivery.next_hops import NextHops
 from postroad.delivery.routing import Maildir, Route, Smtp
 from postroad.delivery.runner import Runner
 from postroad.delivery.smtp_transport import SmtpTransport
@@ -190,7 +191,7 @@ class Service:
 
     def _make_runner(self, settings: Settings) -> Runner:
         options = ClientOptions(hello=settings.hostname, context=client_context(verify=False))
-        smtp = SmtpTransport(options)
+        smtp = SmtpTransport(options, heard=NextHops(self.conditions, lambda: assembly.routes(self.settings)).heard)
         transports: dict[type[Route], Transport] = {
             Smtp: smtp,
             Maildir: MaildirTransport(settings.hostname, self.clock),
