@@ -182,7 +182,7 @@ def test_a_new_certificate_is_for_new_handshakes_and_a_bad_one_for_none(serve: S
         )
         with implicit:
             assert implicit.recv(100).startswith(b"220 ")
-    line = until(lambda: server.log("settings not reloaded, the old ones stay"), "it is told")[0]
+    line = until(lambda: server.log("certificate not reloaded, the old one stays"), "it is told")[0]
     assert "certificate" in str(line["cause"])
 
 

@@ -29,6 +29,7 @@ from postroad.policy.accounts import Accounts, AnyPassword
 from postroad.policy.conditions import ConditionsBoard, known_parameters
 from postroad.policy.rates import Rates
 from postroad.service import assembly
+from postroad.service.reloading import refuse_what_needs_a_restart
 from postroad.settings import Settings, read_again, shown
 from postroad.spool.sqlite import SqliteSpool
 
@@ -154,16 +155,13 @@ class Service:
         log.info("stopped")
 
     async def reload(self) -> None:
-        """Read settings and certificates again and use them for new sessions; when they are bad, keep the old.
+        """Read settings and certificate again and use them for new sessions; when they are bad, keep the old.
 
-        Raises SettingsError with what is wrong. Addresses, state and user are those of the start.
+        Raises SettingsError with what is wrong, or what only a restart can change.
         """
         settings = await asyncio.get_running_loop().run_in_executor(None, read_again, self.settings)
-        if self._certificate is not None and settings.tls is not None:
-            self._certificate = _renewed(self._certificate, self.settings, settings)
-        missing = {role for role, _ in self.settings.listeners} - {role for role, _ in settings.listeners}
-        if missing:
-            raise SettingsError(f"[{', '.join(sorted(missing))}] cannot be switched off while running", "restart")
+        refuse_what_needs_a_restart(self.settings, settings)
+        self._renew_certificate()
         self._shared.rates.renew(assembly.rate_limits(settings.limits), settings.limits.exempt)
         self._use(settings)
         self.runner.reload(assembly.routes(settings), assembly.schedule(settings))
@@ -204,25 +202,20 @@ class Service:
         """Read the certificate again when its files have changed."""
         while True:
             await asyncio.sleep(_CERTIFICATE_TICK)
-            certificate = self._certificate
-            if certificate is not None and certificate.has_changed:
-                try:
-                    certificate.reload()
-                    log.info("certificate reloaded")
-                except SettingsError as fault:
-                    log.error("certificate not reloaded, the old one stays", cause=fault.message, hint=fault.hint)
+            self._renew_certificate()
+
+    def _renew_certificate(self) -> None:
+        """Read it when its files have changed; an unchanged key need not be readable for who root has become."""
+        certificate = self._certificate
+        if certificate is not None and certificate.has_changed:
+            try:
+                certificate.reload()
+                log.info("certificate reloaded")
+            except SettingsError as fault:
+                log.error("certificate not reloaded, the old one stays", cause=fault.message, hint=fault.hint)
 
 
 def read_certificate(settings: Settings) -> Certificate | None:
     """The certificate and key, before privileges are dropped; raises SettingsError."""
     tls = settings.tls
     return None if tls is None else Certificate(tls.cert, tls.key, tls.minimum)
-
-
-def _renewed(certificate: Certificate, before: Settings, now: Settings) -> Certificate:
-    if now.tls == before.tls:
-        if certificate.has_changed:  # an unchanged key need not be readable for the account that root became
-            certificate.reload()
-        return certificate
-    renewed = read_certificate(now)
-    return certificate if renewed is None else renewed
