@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 
@@ -81,7 +82,7 @@ def parse_mailbox(text: str) -> Mailbox:
     found = _MAILBOX.match(text)
     if found is None or found.end() != len(text):
         raise AddressSyntaxError(f"not a mailbox: {text[:80]!r}", _diagnose(text))
-    return _mailbox(found)
+    return _mailbox(*found.groups())
 
 
 def parse_domain(text: str) -> str:
@@ -118,13 +119,13 @@ def take_path(text: str) -> tuple[Mailbox | None, str]:
         raise AddressSyntaxError("malformed mailbox", _diagnose(text[1:].partition(">")[0]))
     if _octets(text[: end + 1]) > MAX_PATH:
         raise AddressSyntaxError(f"the path is longer than {MAX_PATH} octets")
-    return _mailbox(found), text[end + 1 :]
+    return _mailbox(*found.groups()), text[end + 1 :]
 
 
-def _mailbox(found: re.Match[str]) -> Mailbox:
-    plain, quoted, domain = found.groups()
-    local: str = plain if plain is not None else _QUOTED_PAIR.sub(r"\1", quoted[1:-1])
-    written: str = plain if plain is not None else quoted
+@lru_cache(maxsize=1024)  # the same people write and are written to
+def _mailbox(plain: str | None, quoted: str, domain: str) -> Mailbox:
+    local = plain if plain is not None else _QUOTED_PAIR.sub(r"\1", quoted[1:-1])
+    written = plain if plain is not None else quoted
     if not written.isascii():
         _check_utf8(written)
     if _octets(written) > MAX_LOCAL_PART:

@@ -13,14 +13,14 @@ from typing import Any, Final, cast
 
 from postroad.errors import SpoolError, StorageFull
 from postroad.inbound.decisions import ask
-from postroad.inbound.message import IncomingMessage
+from postroad.inbound.message import IncomingMessage, refusal_of
 from postroad.inbound.pace import Pace
 from postroad.inbound.reception import Reception, new_session_id
-from postroad.inbound.recording import session_record
+from postroad.inbound.recording import described, forget_what_went_well, session_record
+from postroad.inbound.upgrade import upgrade
 from postroad.net.early import has_input
 from postroad.net.tls import describe
 from postroad.observe.log import get_logger
-from postroad.policy.clients import address_of
 from postroad.policy.stages import Act, SessionFacts
 from postroad.replies import Reply
 from postroad.smtp import refusals
@@ -38,15 +38,16 @@ from postroad.smtp.events import (
     StartTlsGiven,
     TransactionAborted,
 )
-from postroad.smtp.parameters import Traits
 from postroad.smtp.server import ServerEngine, Waiting
 from postroad.smtp.states import State
 
 log = get_logger("inbound")
 
-#: Octets that may wait in the engine while a decision is due; above, the peer is not read from.
+#: Octets that may wait in the engine while a decision or the greeting is due; above, the peer is not read from.
 _MAX_BUFFERED: Final = 128 * 1024
-_IDLE: Final = frozenset((State.GREETED, State.READY))
+_IDLE: Final = frozenset((State.GREETED, State.READY, State.TURNED_AWAY))
+#: Ends after which the peer waits for nothing more of us.
+_CLOSED_AT_ONCE: Final = ("quit", "closed", "disconnect")
 
 
 class Connection(asyncio.Protocol):
@@ -55,12 +56,14 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_accepted",
         "_began",
+        "_behind_handshake",
         "_ended",
         "_lost",
         "_message",
         "_pace",
         "_reception",
         "_registry",
+        "_stuck_until",
         "_task",
         "_transport",
         "deadline",
@@ -75,11 +78,14 @@ class Connection(asyncio.Protocol):
         self.draining = False
         #: Monotonic seconds; the sweeper calls ``expire`` after it.
         self.deadline = math.inf
-        self._accepted: tuple[str, ...] = ()
+        self._accepted: list[str] = []
         self._pace = Pace(reception.deadlines)
+        self._behind_handshake = b""
         self._ended = ""
         self._lost = False
         self._message: IncomingMessage | None = None
+        #: When a peer that does not read is let go; infinite while it reads.
+        self._stuck_until = math.inf
         self._task: asyncio.Task[None] | None = None
 
     # --- what the event loop calls
@@ -93,36 +99,35 @@ class Connection(asyncio.Protocol):
         self.facts = facts = SessionFacts(new_session_id(), reception.name, peer[:2], local[:2])
         facts.trusted = reception.trusts(facts.peer_host)
         self._began = reception.clock.wall()
-        self.engine = ServerEngine(reception.config, reception.conditions.current, self._traits())
+        self.engine = ServerEngine(reception.config, reception.conditions.current, reception.traits(facts.peer_host))
         self._registry.add(self)
         self._transport.set_write_buffer_limits(high=64 * 1024)
         if reception.implicit_tls:
             facts.tls = describe(transport.get_extra_info("ssl_object"))
             self.engine.tls_established(facts.tls)
-        self._ask("on_connect", reception.policies.connect, (), self._admit, self._turn_away)
-
-    def _traits(self) -> Traits:
-        reception = self._reception
-        address = address_of(self.facts.peer_host) if reception.auth_in_clear_on_loopback else None
-        return Traits(
-            auth_in_clear=address is not None and address.is_loopback,
-            submission=reception.name.startswith("submission"),
-        )
+        try:
+            self._ask("on_connect", reception.policies.connect, (), self._admit, self._turn_away)
+        except Exception:
+            self._incident("on_connect")
 
     def data_received(self, data: bytes) -> None:
         """Octets have come."""
         if self._ended:
             return
         engine = self.engine
+        if engine.state is State.HANDSHAKE:  # it is done, but its task has not heard of it yet
+            self._behind_handshake += data
+            return
         engine.receive(data)
-        if engine.awaiting is None:
+        self._pace.add(len(data))
+        if engine.awaiting is None and engine.state is not State.CONNECTED:
             self._run()
         elif engine.buffered() > _MAX_BUFFERED:
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         """The peer sends no more; the answers to what it has sent still go out (TLS knows no half-close)."""
-        if self._ended or self.engine.traits.tls:
+        if self._ended or self.engine.traits.tls or self.engine.state is State.HANDSHAKE:
             return False
         self.engine.receive_eof()
         if self.engine.awaiting is None:
@@ -132,13 +137,20 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The peer does not read: neither do we, and not for ever."""
         self._transport.pause_reading()
-        self.deadline = self._reception.clock.monotonic() + self._reception.deadlines.write
+        self._stuck_until = self._reception.clock.monotonic() + self._reception.deadlines.write
+        self._set_deadline()
 
     def resume_writing(self) -> None:
         """The peer reads again."""
-        if not self._lost and self.engine.awaiting is None:
-            self._transport.resume_reading()
+        self._stuck_until = math.inf
+        if not self._lost and not self._ended:
+            self._read_on()
             self._set_deadline()
+
+    def _read_on(self) -> None:
+        """Unless the peer does not read, or what comes next is not for us to read now."""
+        if self._stuck_until == math.inf and self.engine.waiting not in (Waiting.ANSWER, Waiting.HANDSHAKE):
+            self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; what was not accepted is given up, what is being committed stays accepted."""
@@ -169,10 +181,10 @@ class Connection(asyncio.Protocol):
 
     def _turn_away(self, verdict: Reply | Act) -> None:
         reply = verdict.reply if isinstance(verdict, Act) else verdict
-        if reply is None:
-            self._end_abruptly()
-        else:
+        if reply is not None:
             self._greet(reply)
+        if isinstance(verdict, Act) and verdict.close and not self._ended:
+            self._end_abruptly()
 
     def _greet(self, reply: Reply | None) -> None:
         if not self._lost and self.engine.state is State.CONNECTED:
@@ -185,7 +197,7 @@ class Connection(asyncio.Protocol):
         """Let the engine go on as far as it can, and write its replies once."""
         engine = self.engine
         engine.conditions = self._reception.conditions.renew()
-        while True:
+        while not self._ended:  # what is pipelined behind a disconnect is not obeyed
             event = engine.next_event()
             if event is NEED_DATA:
                 break
@@ -200,22 +212,28 @@ class Connection(asyncio.Protocol):
             self._close()
         elif self.draining and engine.waiting is Waiting.COMMAND and engine.state in _IDLE:
             self.end(refusals.SHUTTING_DOWN, "shutdown")
-        elif octets or self._message is not None:  # octets that complete no command prolong nothing
+        elif octets or engine.waiting is not Waiting.COMMAND:  # octets that complete no command prolong nothing
             self._set_deadline()
 
     def _incident(self, stage: str) -> None:
         """One of our own stages failed: 451 with a number that stands in the log too."""
         number = new_session_id()
         log.exception("incident", number=number, session=self.facts.id, stage=stage)
-        if isinstance(self.engine.awaiting, ContentEnded):
+        engine, reply = self.engine, refusals.incident(number)
+        if isinstance(engine.awaiting, ContentEnded):
             self._give_up_message()
-        if self.engine.awaiting is not None:
-            self.engine.answer(refusals.incident(number))
+        if engine.awaiting is not None:
+            engine.answer(reply)
+        elif engine.waiting is Waiting.CONTENT and self._message is not None:
+            self._message.fail(reply)  # a message with a hole in it is none
+        elif engine.state is State.CONNECTED:
+            engine.remark(f"incident {number}")
+            self._greet(refusals.SHUTTING_DOWN)
 
     def _go_on(self) -> None:
         """After an answer that took time."""
         if not self._lost and self.engine.awaiting is None:
-            self._transport.resume_reading()
+            self._read_on()
             self._run()
 
     # --- decisions
@@ -255,7 +273,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(octets)
         self._ended = self._ended or "disconnect"
         self._give_up_message()
-        self._transport.close()
+        self._close()
 
     # --- events
 
@@ -299,7 +317,6 @@ class Connection(asyncio.Protocol):
             except StorageFull:
                 self.engine.answer(refusals.STORAGE_SHORT)
             else:
-                self._pace.begin(self._reception.clock.monotonic())
                 self.engine.accept()
 
         self._ask("on_content", self._reception.policies.content, (message.transaction,), accept, self._refuse)
@@ -308,11 +325,11 @@ class Connection(asyncio.Protocol):
         message = self._message
         if message is None:
             return
-        self._pace.add(len(event.octets))
         try:
             message.write(event.octets)
         except SpoolError as fault:
-            message.fail(_refusal_of(fault))
+            log.error("content lost", session=self.facts.id, cause=fault.message)
+            message.fail(refusal_of(fault))
 
     def _on_content_ended(self, event: ContentEnded) -> None:
         message = self._the_message()
@@ -331,21 +348,26 @@ class Connection(asyncio.Protocol):
     def _accept_message(self) -> None:
         """Hand it to the spool; the 250 leaves when the spool calls back, for then the message is durable."""
         message, self._message = self._the_message(), None
-        transcript = self.engine.transcript
-        kept = transcript.text() if transcript is not None and self._reception.keep_transcripts else ""
-        draft = message.draft(self.facts, kept)
 
         def done(error: SpoolError | None) -> None:
             if error is None:
-                self._accepted += (draft.id,)
+                self._accepted.append(draft.id)
             else:
                 log.error("not accepted", session=self.facts.id, message=draft.id, cause=error.message)
             if not self._lost and self.engine.awaiting is not None:
-                self.engine.answer(refusals.queued(draft.id) if error is None else _refusal_of(error))
-                self._forget_what_went_well()
+                self.engine.answer(refusals.queued(draft.id) if error is None else refusal_of(error))
+                if not self._reception.keep_transcripts:
+                    forget_what_went_well(self.engine)
                 self._go_on()
 
-        message.accept(draft, done)
+        transcript = self.engine.transcript
+        kept = transcript.text() if transcript is not None and self._reception.keep_transcripts else ""
+        try:
+            draft = message.draft(self.facts, kept)
+            message.accept(draft, done)
+        except Exception:
+            message.discard()
+            raise
 
     def _on_starttls(self, event: StartTlsGiven) -> None:
         verdict = self._reception.counting.on_tls(self.facts)
@@ -360,46 +382,28 @@ class Connection(asyncio.Protocol):
         return None
 
     async def _start_tls(self) -> None:
-        loop, reception = asyncio.get_running_loop(), self._reception
-        context = reception.tls
+        reception, facts = self._reception, self.facts
         try:
-            if context is None:
-                raise ConnectionError("no certificate")
-            transport = await loop.start_tls(
-                self._transport,
-                self,
-                context,
-                server_side=True,
-                ssl_handshake_timeout=reception.deadlines.handshake,
-            )
-            if transport is None:
-                raise ConnectionError("the connection was lost in the handshake")
-        except OSError as fault:  # ssl.SSLError, time-outs and resets are OSErrors
-            log.info("handshake failed", session=self.facts.id, peer=self.facts.peer_host, cause=str(fault))
+            transport = await upgrade(self._transport, self, reception.tls, reception.deadlines.handshake)
+        except (OSError, asyncio.CancelledError) as fault:
+            log.info("handshake failed", session=facts.id, peer=facts.peer_host, cause=str(fault))
             self._task = None
             self._transport.abort()
-            return self.connection_lost(fault)
+            return self.connection_lost(None)
         self._task = None
         self._transport = transport
-        facts = self.facts
         facts.tls = describe(transport.get_extra_info("ssl_object"))
         facts.hello, facts.esmtp, facts.account = "", False, ""
         self.engine.tls_established(facts.tls)
-        return self._set_deadline()
+        self._set_deadline()
+        return self.data_received(self._behind_handshake)
 
     def _on_aborted(self, event: TransactionAborted) -> None:
         self._give_up_message()
 
     def _on_not_now(self, event: ParameterNotNow) -> None:
         self._reception.conditions.count(event.keyword)
-        log.info(
-            "parameter refused for a time",
-            session=self.facts.id,
-            parameter=event.keyword,
-            command=event.verb.value,
-            reply=str(event.reply),
-            peer=self.facts.peer_host,
-        )
+        log.info("parameter refused for a time", **described(self.facts, event))
 
     def _on_ended(self, event: SessionEnded) -> None:
         self._ended = self._ended or event.reason
@@ -426,6 +430,8 @@ class Connection(asyncio.Protocol):
     def end(self, reply: Reply, reason: str) -> None:
         """Say ``reply`` and close, unless a message is being made durable: its 250 is due first."""
         if not self._ended and not isinstance(self.engine.awaiting, ContentEnded):
+            if self._task is not None:
+                self._task.cancel()
             self.engine.close(reply, reason)
             self._run()
 
@@ -438,15 +444,18 @@ class Connection(asyncio.Protocol):
         """Close so that the last reply arrives: input that we left unread would reset the connection under it."""
         if self._lost or self._transport.is_closing():
             return
-        if self._ended in ("quit", "closed") or not self._transport.can_write_eof():
+        now, deadlines = self._reception.clock.monotonic(), self._reception.deadlines
+        if self._ended in _CLOSED_AT_ONCE or not self._transport.can_write_eof():
             self._transport.close()
+            self.deadline = now + deadlines.write
         else:
             self._transport.write_eof()
             self._transport.resume_reading()
-            self.deadline = self._reception.clock.monotonic() + self._reception.deadlines.linger
+            self.deadline = now + deadlines.linger
 
     def _set_deadline(self) -> None:
-        self.deadline = self._pace.deadline(self.engine.waiting, self._reception.clock.monotonic())
+        now = self._reception.clock.monotonic()
+        self.deadline = min(self._stuck_until, self._pace.deadline(self.engine.waiting, now))
 
     def _the_message(self) -> IncomingMessage:
         message = self._message
@@ -459,24 +468,20 @@ class Connection(asyncio.Protocol):
             self._message.discard()
             self._message = None
 
-    def _forget_what_went_well(self) -> None:
-        """A long session of accepted messages needs no memory of them, unless every transcript is kept."""
-        transcript = self.engine.transcript
-        if transcript is not None and not self._reception.keep_transcripts and not transcript.refusals():
-            transcript.clear()
-
     def _record(self) -> None:
         reception = self._reception
         seconds = reception.clock.wall() - self._began
         record = session_record(
-            self.facts, self.engine, self._began, seconds, self._accepted, self._ended, reception.keep_transcripts
+            self.facts,
+            self.engine,
+            self._began,
+            seconds,
+            tuple(self._accepted),
+            self._ended,
+            reception.keep_transcripts,
         )
         if record is not None:
             reception.sessions(record)
-
-
-def _refusal_of(fault: SpoolError) -> Reply:
-    return refusals.STORAGE_SHORT if isinstance(fault, StorageFull) else refusals.PROCESSING_FAILED
 
 
 _HANDLERS: Final[dict[type, Callable[[Connection, Any], None]]] = {

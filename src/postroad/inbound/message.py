@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from postroad.envelope import Draft, MessageId, Origin
-from postroad.errors import SpoolError
+from postroad.errors import SpoolError, StorageFull
 from postroad.inbound.reception import Reception
 from postroad.message import trace
 from postroad.message.header import HeaderTap, count_received
@@ -107,17 +108,20 @@ class IncomingMessage:
 
 def origin_of(facts: SessionFacts) -> Origin:
     """Where a session's messages come from."""
-    peer = f"[{facts.peer_host}]" if ":" in facts.peer_host else facts.peer_host
-    return Origin(
-        session=facts.id,
-        listener=facts.listener,
-        peer=f"{peer}:{facts.peer_port}",
-        hello=facts.hello,
-        account=facts.account,
-        tls=facts.tls,
-    )
+    return _origin(facts.id, facts.listener, facts.peer_host, facts.peer_port, facts.hello, facts.account, facts.tls)
+
+
+@lru_cache(maxsize=512)  # one for each session that is open, not one for each message
+def _origin(session: str, listener: str, host: str, port: int, hello: str, account: str, tls: str) -> Origin:
+    peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return Origin(session, listener, peer, hello, account, tls)
 
 
 def with_last_words(transcript: str, message_id: MessageId) -> str:
     """The transcript as it is once the message is durable: only then is this 250 said."""
     return f"{transcript}\nS: {refusals.queued(message_id).to_bytes().decode('ascii').rstrip()}"
+
+
+def refusal_of(fault: SpoolError) -> Reply:
+    """452 when there is no room, else 451; what ails us in particular is for the log."""
+    return refusals.STORAGE_SHORT if isinstance(fault, StorageFull) else refusals.PROCESSING_FAILED

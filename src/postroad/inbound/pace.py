@@ -22,34 +22,31 @@ class Deadlines:
 
 
 class Pace:
-    """The pace of one content."""
+    """The pace of one content after the other; a pause between two, or between two chunks of one, counts for none."""
 
     __slots__ = ("_deadlines", "_octets", "_since")
 
     def __init__(self, deadlines: Deadlines) -> None:
         self._deadlines = deadlines
-        self._since = 0.0
+        self._since: float | None = None  # when the present content began
         self._octets = 0
-
-    def begin(self, now: float) -> None:
-        """Content may come from now on."""
-        self._since, self._octets = now, 0
 
     def add(self, octets: int) -> None:
         """So much has come."""
         self._octets += octets
 
     def deadline(self, waiting: Waiting, now: float) -> float:
-        """Monotonic seconds until which ``waiting`` may last."""
-        if waiting is Waiting.COMMAND:
-            return now + self._deadlines.command
+        """Monotonic seconds until which ``waiting`` may last; to be asked whenever that has changed."""
         if waiting is Waiting.CONTENT:
+            if self._since is None:
+                self._since, self._octets = now, 0
             return min(now, self._since + self._allowance()) + self._deadlines.content
-        return math.inf
+        self._since = None
+        return now + self._deadlines.command if waiting is Waiting.COMMAND else math.inf
 
     def is_too_slow(self, now: float) -> bool:
         """Whether it is the rate that was missed, not the peer that stood still."""
-        return now >= self._since + self._allowance() + self._deadlines.content
+        return self._since is not None and now > self._since + self._allowance() + self._deadlines.content
 
     def _allowance(self) -> float:
         """Seconds that what has come may have taken at the least rate."""

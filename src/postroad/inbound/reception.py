@@ -13,9 +13,10 @@ from postroad.clock import Clock
 from postroad.envelope import NewRecipient
 from postroad.inbound.pace import Deadlines
 from postroad.observe.sessions import SessionRecord
+from postroad.policy.clients import address_of
 from postroad.policy.stages import Policies, SessionFacts, Verdict
 from postroad.smtp.events import RecipientGiven
-from postroad.smtp.parameters import Conditions
+from postroad.smtp.parameters import Conditions, Traits
 from postroad.smtp.server_config import ServerConfig
 from postroad.spool.interface import Spool
 
@@ -106,6 +107,14 @@ class Reception:
     max_received: int = 100
     keep_transcripts: bool = False
     """Store each message's session with it, and record every session; else only refused sessions are recorded."""
+
+    def traits(self, peer_host: str) -> Traits:
+        """What decides which extensions a client is offered, before TLS and AUTH."""
+        address = address_of(peer_host) if self.auth_in_clear_on_loopback else None
+        return Traits(
+            auth_in_clear=address is not None and address.is_loopback,
+            submission=self.name.startswith("submission"),
+        )
 
 
 _START = secrets.token_hex(4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from postroad.inbound.message import origin_of
 from postroad.observe.sessions import SessionRecord
 from postroad.policy.stages import SessionFacts
+from postroad.smtp.events import ParameterNotNow
 from postroad.smtp.server import ServerEngine
 
 
@@ -38,3 +39,21 @@ def session_record(
         ended=ended or "closed",
         transcript=transcript.text(),
     )
+
+
+def forget_what_went_well(engine: ServerEngine) -> None:
+    """A long session of accepted messages needs no memory of them."""
+    transcript = engine.transcript
+    if transcript is not None and not transcript.has_refusals:
+        transcript.clear()
+
+
+def described(facts: SessionFacts, event: ParameterNotNow) -> dict[str, str]:
+    """A refusal of a parameter, as fields of the log."""
+    return {
+        "session": facts.id,
+        "parameter": event.keyword,
+        "command": event.verb.value,
+        "reply": str(event.reply),
+        "peer": facts.peer_host,
+    }

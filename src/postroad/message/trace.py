@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from postroad.address import parse_domain
@@ -15,7 +16,12 @@ _NOT_COMMENT: Final = re.compile(r"[^A-Za-z0-9._:@+=\[\]-]")
 
 def date_time(seconds: float) -> str:
     """A date and time in UTC as RFC 5322 section 3.3 writes it; ``seconds`` since the epoch."""
-    days, rest = divmod(int(seconds), 86_400)  # strict: a number of ours, not wire text
+    return _date_time(int(seconds))  # strict: a number of ours, not wire text
+
+
+@lru_cache(maxsize=4)  # many messages arrive within one second
+def _date_time(seconds: int) -> str:
+    days, rest = divmod(seconds, 86_400)
     year, month, day = _civil(days)
     hour, minute, second = rest // 3600, rest // 60 % 60, rest % 60
     name = _DAYS[(days + 3) % 7]
@@ -41,6 +47,7 @@ def protocol(*, esmtp: bool, utf8: bool, tls: bool, authenticated: bool) -> str:
     return ("UTF8SMTP" if utf8 else "ESMTP") + ("S" if tls else "") + ("A" if authenticated else "")
 
 
+@lru_cache(maxsize=256)
 def client(hello: str, address: str) -> str:
     """The ``from`` clause: the name the client gave, and in the comment the address it came from.
 

@@ -37,6 +37,11 @@ class ReceiveBuffer:
     def __len__(self) -> int:
         return len(self._buffer) - self._position
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether every octet was used up, and none of an overlong line is being thrown away."""
+        return self._position == len(self._buffer) and not self._overlong
+
     def append(self, data: bytes) -> None:
         """Add what arrived."""
         if self._position < len(self._buffer):

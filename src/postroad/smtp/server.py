@@ -257,7 +257,7 @@ class ServerEngine:
         """One step."""
         if self._transaction.receives:
             return self._transaction.advance(self, self._in)
-        if self.state is State.HANDSHAKE or self.state is State.CONNECTED:
+        if self._in.is_spent or self.state is State.HANDSHAKE or self.state is State.CONNECTED:
             return NEED_DATA
         found = self._in.next_line(MAX_LINE)
         if found is None:

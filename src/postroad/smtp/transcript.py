@@ -38,6 +38,11 @@ class Transcript:
         self._entries.clear()
         self._left_out = 0
 
+    @property
+    def has_refusals(self) -> bool:
+        """Whether a 4yz or 5yz reply was said."""
+        return any(isinstance(entry, Reply) and not entry.is_positive for entry in self._entries)
+
     def refusals(self) -> tuple[str, ...]:
         """The 4yz and 5yz replies, a line each."""
         return tuple(str(entry) for entry in self._entries if isinstance(entry, Reply) and not entry.is_positive)
