@@ -1,7 +1,7 @@
 """Who may go now: work waits in a lane for each route, so that a host that is slow or away holds up only its own mail.
 
-Bounds: workers in all, workers of one lane, waiting of one lane, leases in all. What finds its lane full is put aside for
-a while; what is worth leasing is reckoned so that this hardly happens while mail flows.
+Bounds: workers in all, workers of one lane, waiting of one lane, leases in all. What finds its lane full is put aside and
+comes back when the lane has room; what is worth leasing is reckoned so that this hardly happens while mail flows.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ _AT_ONCE: Final = 100
 #: Seconds between two looks for mail behind a full lane, and how many batches are lifted to look there.
 _PEEP_EVERY: Final = 1.0
 _PEEP: Final = 50
+#: Batches that one lane remembers to have put aside; others come back when their lease runs out.
+_ASIDE: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class RunnerLimits:
     lease: float = 120.0
     """Seconds of a lease; it is prolonged when half of them are gone."""
     aside: float = 300.0
-    """Seconds for which a batch is left alone whose lane is full."""
+    """Seconds of the lease of a batch that was put aside, since its lane is full."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +60,11 @@ class Job:
 class _Lane:
     busy: int = 0
     waiting: deque[Job] = field(default_factory=deque)
+    aside: deque[Batch] = field(default_factory=lambda: deque(maxlen=_ASIDE))
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.busy or self.waiting or self.aside)
 
 
 class Lanes:
@@ -124,14 +131,30 @@ class Lanes:
         name = str(job.route)
         lane = self._lanes[name]
         lane.busy -= 1
-        if not lane.busy and not lane.waiting:
+        if lane.is_empty:
             del self._lanes[name]
 
-    def take_waiting(self) -> list[Job]:
+    def put_aside(self, route: Route, batch: Batch) -> None:
+        """Remember a batch whose lane is full."""
+        self._lanes[str(route)].aside.append(batch)
+
+    def take_aside(self) -> list[Batch]:
+        """What was put aside and has room again: up to half a lane at a time."""
+        taken: list[Batch] = []
+        for lane in self._lanes.values():
+            if lane.aside and len(lane.waiting) <= self._limits.waiting // 2:
+                room = self._limits.waiting - len(lane.waiting)
+                taken += [lane.aside.popleft() for _ in range(min(room, len(lane.aside)))]
+        return taken
+
+    def take_waiting(self) -> list[Batch]:
         """All that has not begun, taken out."""
-        taken = [job for lane in self._lanes.values() for job in lane.waiting]
+        jobs = [job for lane in self._lanes.values() for job in lane.waiting]
+        taken = [job.batch for job in jobs] + [batch for lane in self._lanes.values() for batch in lane.aside]
+        for job in jobs:
+            self._jobs.pop(job.key, None)
         for lane in self._lanes.values():
             lane.waiting.clear()
-        for job in taken:
-            self._jobs.pop(job.key, None)
+            lane.aside.clear()
+        self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.is_empty}
         return taken

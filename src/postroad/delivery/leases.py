@@ -65,12 +65,17 @@ class Leases:
         """When the next lease must be renewed, seconds since the epoch."""
         return min((holder.batch.expires - self._seconds / 2 for holder in holders), default=None)
 
-    async def put_aside(self, batch: Batch, seconds: float) -> None:
-        """Leave it alone for so long: the lease is shortened, and what comes back after it is leased anew."""
+    async def put_aside(self, batch: Batch, seconds: float) -> Batch | None:
+        """Lease it for so long without working on it; None when the lease was lost."""
         try:
-            await self._spool.renew(batch, self._clock.wall(), seconds)
+            return await self._spool.renew(batch, self._clock.wall(), seconds)
         except NotFound:
-            pass
+            return None
+
+    async def take_up(self, batches: Sequence[Batch]) -> list[Batch]:
+        """Lease again what was put aside, those of which we still have the lease."""
+        found = await asyncio.gather(*(self.put_aside(batch, self._seconds) for batch in batches))
+        return [batch for batch in found if batch is not None]
 
     async def give_back(self, batch: Batch) -> None:
         """End a lease under which nothing was tried; no attempt is counted."""

@@ -136,6 +136,9 @@ class Runner:
             self._reread = False
             await self._apply_routes()
         await self._leases.prolong(self._lanes)
+        for batch in await self._leases.take_up(self._lanes.take_aside()):
+            await self._enter(batch)
+        self._begin()
         if self._look or self._clock.wall() >= self._due:
             await self._lease()
         moments = [self._clock.wall() + _LOOK_AGAIN if self._look else self._due]
@@ -177,7 +180,9 @@ class Runner:
         if isinstance(route, Hold):
             await self._hold(batch, route)
         elif not self._lanes.add(Job(batch, route)):
-            await self._leases.put_aside(batch, self._limits.aside)
+            aside = await self._leases.put_aside(batch, self._limits.aside)
+            if aside is not None:
+                self._lanes.put_aside(route, aside)
 
     def _begin(self) -> None:
         while not self._stopping and (job := self._lanes.next_job()) is not None:
@@ -185,11 +190,11 @@ class Runner:
             job.task = asyncio.get_running_loop().create_task(work, name=f"deliver {job.batch.message.id}")
 
     async def _give_back_waiting(self) -> None:
-        for job in self._lanes.take_waiting():
+        for batch in self._lanes.take_waiting():
             try:
-                await self._leases.give_back(job.batch)
+                await self._leases.give_back(batch)
             except SpoolError as fault:
-                _log.error("lease not given back", message=job.batch.message.id, fault=fault.message)
+                _log.error("lease not given back", message=batch.message.id, fault=fault.message)
 
     # --- one delivery
 
@@ -268,8 +273,8 @@ class Runner:
         """Release what was held for want of a route that is there now; hold what now must wait."""
         self._look = True
         now = self._clock.wall()
-        for job in self._lanes.take_waiting():
-            await self._enter(job.batch)
+        for batch in await self._leases.take_up(self._lanes.take_waiting()):
+            await self._enter(batch)
         for destination, route in self._routes:
             if isinstance(route, Hold):
                 await self._hold_queued(destination, route)
