@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from postroad.inbound.connection import Connection
@@ -240,7 +240,8 @@ class Called:
 
     def hang_up(self) -> None:
         for caller in self._callers:
-            caller.writer.transport.abort()
+            with suppress(AttributeError):  # asyncio's TLS transport before 3.11.4, when it is closed already
+                caller.writer.transport.abort()
 
 
 @asynccontextmanager
