@@ -99,6 +99,13 @@ def test_any_other_refusal_of_ehlo_is_told(code: int) -> None:
     assert engine.state is (State.CLOSED if code == 421 else State.GREETED)
 
 
+def test_long_answers_are_read_to_the_end_at_ehlo_and_kept_in_part_elsewhere() -> None:
+    engine = greeted(*[b"X-%d" % number for number in range(300)])
+    assert "X-299" in engine.announced
+    converse(engine, BytesHost({b"MAIL": b"550-no\r\n" * 300 + b"550 no\r\n"}), Mail(None))
+    assert len(engine.transcript.text().split("\n")) < 60
+
+
 # --- STARTTLS
 
 

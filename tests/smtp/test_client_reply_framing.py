@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from postroad.errors import RemoteProtocolError
 from postroad.replies import Reply
-from postroad.smtp.reply_framing import MAX_LINE, MAX_LINES, MAX_OCTETS, ReplyFramer
+from postroad.smtp.reply_framing import MAX_LINE, MAX_LINES, MAX_OCTETS, ReplyFramer, shortened
 
 
 def frame(octets: bytes, *cuts: int) -> list[Reply]:
@@ -123,3 +123,27 @@ def test_random_octets_never_raise_anything_else(octets: bytes, cuts: list[int])
         frame(octets, *(min(cut, len(octets)) for cut in cuts))
     except RemoteProtocolError:
         pass
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(550, "no", "5.1.1"),
+        Reply(550, "\n".join(["x"] * 19) + "\nend", "5.1.1"),
+        Reply(250, "x" * 2000),
+    ],
+)
+def test_a_reply_of_usual_length_is_kept_whole(reply: Reply) -> None:
+    assert shortened(reply) is reply
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply(550, "あ" * 3000, "5.1.1"), Reply(450, "x\n" * 400), Reply(451, "y\n" * 30 + "z" * 9999)]
+)
+def test_a_long_reply_is_kept_in_part(reply: Reply) -> None:
+    kept = shortened(reply)
+    assert (kept.code, kept.enhanced) == (reply.code, reply.enhanced)
+    assert kept.text.endswith("\n(cut)")
+    assert reply.text.startswith(kept.text.removesuffix("\n(cut)"))
+    assert len(kept.text) < 2100
+    assert shortened(kept) == kept or len(kept.lines) == 21

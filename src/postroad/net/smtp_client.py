@@ -32,6 +32,9 @@ from postroad.smtp.transcript import Transcript
 #: Octets that may wait in the write buffer before content stops being read.
 _HIGH_WATER: Final = 256 * 1024
 
+#: Characters of a transcript that are kept of its beginning and of its end.
+_TRANSCRIPT_END: Final = 32 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
@@ -183,6 +186,8 @@ class SmtpClient(asyncio.Protocol):
         """What was said since the last call, secrets blanked."""
         text = self.engine.transcript.text()
         self.engine.transcript = Transcript()
+        if len(text) > 2 * _TRANSCRIPT_END:
+            text = f"{text[:_TRANSCRIPT_END]}\n-- part of it is left out\n{text[-_TRANSCRIPT_END:]}"
         return text
 
     async def quit(self) -> None:

@@ -48,7 +48,7 @@ from postroad.smtp.events import NEED_DATA
 from postroad.smtp.extensions import DSN, EIGHTBITMIME, MT_PRIORITY, REQUIRETLS, SMTPUTF8, auth, deliver_by, size
 from postroad.smtp.extensions.binarymime import is_binary
 from postroad.smtp.parameters import ExtensionSet
-from postroad.smtp.reply_framing import ReplyFramer
+from postroad.smtp.reply_framing import ReplyFramer, shortened
 from postroad.smtp.states import State, Verb, permitted
 from postroad.smtp.transcript import Transcript
 
@@ -232,8 +232,9 @@ class ClientEngine:
         try:
             while (reply := self._framer.next_reply()) is not None:
                 self.progress += 1
-                self.transcript.add(reply)
-                event = self._hear(reply)
+                kept = shortened(reply)
+                self.transcript.add(kept)
+                event = self._hear(reply if self._is_hello_due else kept)
                 if event is not None:
                     return event
         except RemoteProtocolError:
@@ -242,6 +243,11 @@ class ClientEngine:
         if self._eof:
             return self._end("closed by the host" if not self._awaited else "closed by the host before its reply")
         return NEED_DATA
+
+    @property
+    def _is_hello_due(self) -> bool:
+        """Only the answer to EHLO is read to its last line."""
+        return bool(self._awaited) and isinstance(self._awaited[0].command, Hello)
 
     def _hear(self, reply: Reply) -> ClientEvent | None:
         if self.state is State.CONNECTED:

@@ -19,7 +19,21 @@ MAX_LINE: Final = 4096
 MAX_LINES: Final = 512
 MAX_OCTETS: Final = 64 * 1024
 
+#: What is kept of a reply that is stored once for each recipient.
+KEPT_LINES: Final = 20
+KEPT_CHARACTERS: Final = 2000
+
 _CODE: Final = re.compile(rb"[2-5][0-9]{2}")
+
+
+def shortened(reply: Reply) -> Reply:
+    """The reply as it is worth keeping: a host may explain itself, but not fill our disk, a recipient at a time."""
+    if len(reply.text) <= KEPT_CHARACTERS and reply.text.count("\n") < KEPT_LINES:
+        return reply
+    texts = reply.text[:KEPT_CHARACTERS].split("\n")[:KEPT_LINES]
+    status = "" if reply.enhanced is None else f"{reply.enhanced} "
+    lines = [f"{reply.code}-{status}{text}" for text in texts] + [f"{reply.code} {status}(cut)"]
+    return Reply.parse([line.encode("utf-8", "replace") for line in lines])
 
 
 class ReplyFramer:
