@@ -58,15 +58,20 @@ def bind(settings: Settings) -> dict[str, list[socket.socket]]:
 
 def _bind_all(role: str, addresses: tuple[tuple[str, int], ...], optional: bool) -> list[socket.socket]:
     found: list[socket.socket] = []
-    for host, port in addresses:
-        try:
-            found.append(listen(host, port))
-        except NoSuchAddress as fault:
-            if not optional:
-                raise SettingsError(f"[{role}] {fault.message}", fault.hint) from fault
-        except AddressTaken as fault:
-            option = "--port" if role == "dev" else f"[{role}] listen"
-            raise SettingsError(fault.message, f"stop what listens there, or choose another with {option}") from fault
+    try:
+        for host, port in addresses:
+            try:
+                found.append(listen(host, port))
+            except NoSuchAddress as fault:
+                if not optional:
+                    raise SettingsError(f"[{role}] {fault.message}", fault.hint) from fault
+            except AddressTaken as fault:
+                option = "--port" if role == "dev" else f"[{role}] listen"
+                hint = f"stop what listens there, or choose another with {option}"
+                raise SettingsError(fault.message, hint) from fault
+    except SettingsError:
+        close_all({role: found})
+        raise
     if not found:
         raise SettingsError(f"[{role}] cannot listen anywhere", f'[{role}] listen = ["127.0.0.1:2525"]')
     return found
