@@ -23,6 +23,7 @@ from postroad.net.smtp_client import ClientOptions
 from postroad.replies import Reply
 from postroad.spool.interface import MessageQuery
 from postroad.spool.memory import MemorySpool
+from postroad.spool.sqlite import SqliteSpool
 from tests.delivery.fixtures import CONTENT, PREFIX, START, HandClock, Peer, host, keep, until
 
 SCHEDULE = Schedule(steps=(10, 20, 40), expire=1000, uncertain=30)
@@ -680,5 +681,61 @@ def test_nothing_is_left_in_the_spool_when_all_is_delivered() -> None:
             await asyncio.sleep(0.001)
         assert await spool.messages(MessageQuery()) == []
         await runner.stop()
+
+    run(work())
+
+
+def test_a_restart_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    """On disk: one delivered, one deferred, one cut short by the stop; nothing is lost and nothing goes twice."""
+    contents: list[bytes] = []
+    away = True
+
+    async def play(peer: Peer) -> None:
+        if away:
+            await peer.say(b"421 4.3.2 come back later\r\n")
+            return
+        await peer.greet(b"PIPELINING")
+        await peer.serve({}, contents)
+
+    async def begin(port: int, clock: HandClock) -> tuple[SqliteSpool, Runner]:
+        spool = await SqliteSpool.open(tmp_path / "spool", clock=clock, keep_delivered=True)
+        routes = Routes.parse(
+            {"example.com": f"smtp:127.0.0.1:{port}", "example.org": f"maildir:{tmp_path}/mail/{{user}}"}
+        )
+        runner = Runner(spool, routes, real(clock), clock, schedule=SCHEDULE)
+        runner.start()
+        return spool, runner
+
+    async def work() -> None:
+        nonlocal away
+        async with host(play) as (port, _):
+            clock = HandClock()
+            spool, runner = await begin(port, clock)
+            large = b"Subject: large\r\n\r\n" + (b"x" * 998 + b"\r\n") * 200
+            messages = [await keep(spool, "a@example.com", "b@example.org", content=large) for _ in range(3)]
+            for message in messages:
+                for _ in range(3000):
+                    recipients = (await spool.message(message)).recipients
+                    if all(one.attempts for one in recipients):
+                        break
+                    await asyncio.sleep(0.001)
+                assert [one.state for one in recipients] == [RecipientState.QUEUED, RecipientState.DELIVERED]
+                assert str(recipients[0].reply) == "421 4.3.2 come back later"
+            await runner.stop()
+            await spool.close()
+            away = False
+            clock.now += 10
+            spool, runner = await begin(port, clock)
+            for message in messages:
+                for _ in range(3000):
+                    recipients = (await spool.message(message)).recipients
+                    if recipients[0].state is RecipientState.DELIVERED:
+                        break
+                    await asyncio.sleep(0.001)
+                assert recipients[0].attempts == 2
+            await runner.stop()
+            await spool.close()
+            assert contents == [PREFIX + large] * 3
+            assert len(list((tmp_path / "mail" / "b" / "new").iterdir())) == 3
 
     run(work())

@@ -136,16 +136,24 @@ class Lanes:
 
     def put_aside(self, route: Route, batch: Batch) -> None:
         """Remember a batch whose lane is full."""
-        self._lanes[str(route)].aside.append(batch)
+        self._lanes.setdefault(str(route), _Lane()).aside.append(batch)
 
     def take_aside(self) -> list[Batch]:
-        """What was put aside and has room again: up to half a lane at a time."""
+        """What was put aside and has room again; not for every place that becomes free, but for half a lane at a time."""
         taken: list[Batch] = []
         for lane in self._lanes.values():
-            if lane.aside and len(lane.waiting) <= self._limits.waiting // 2:
+            if self._has_room(lane):
                 room = self._limits.waiting - len(lane.waiting)
                 taken += [lane.aside.popleft() for _ in range(min(room, len(lane.aside)))]
         return taken
+
+    @property
+    def wants_aside(self) -> bool:
+        """Whether ``take_aside`` would give anything."""
+        return any(self._has_room(lane) for lane in self._lanes.values())
+
+    def _has_room(self, lane: _Lane) -> bool:
+        return bool(lane.aside) and len(lane.waiting) <= self._limits.waiting // 2
 
     def take_waiting(self) -> list[Batch]:
         """All that has not begun, taken out."""

@@ -134,13 +134,19 @@ class Runner:
         """One look at the queue; gives the seconds until the next."""
         if self._reread:
             self._reread = False
-            await self._apply_routes()
+            try:
+                await self._apply_routes()
+            except BaseException:
+                self._reread = True
+                raise
         await self._leases.prolong(self._lanes)
         for batch in await self._leases.take_up(self._lanes.take_aside()):
             await self._enter(batch)
         self._begin()
         if self._look or self._clock.wall() >= self._due:
             await self._lease()
+        if self._lanes.wants_aside:
+            return 0.01
         moments = [self._clock.wall() + _LOOK_AGAIN if self._look else self._due]
         renewal = self._leases.next_renewal(self._lanes)
         if renewal is not None:
