@@ -16,7 +16,7 @@ from postroad.inbound.decisions import ask
 from postroad.inbound.message import IncomingMessage, refusal_of
 from postroad.inbound.pace import Pace
 from postroad.inbound.reception import Reception, new_session_id
-from postroad.inbound.recording import described, forget_what_went_well, session_record
+from postroad.inbound.recording import described, forget_what_went_well, log_refused, session_record
 from postroad.inbound.upgrade import upgrade
 from postroad.net.early import has_input
 from postroad.net.tls import describe
@@ -482,6 +482,7 @@ class Connection(asyncio.Protocol):
         )
         if record is not None:
             reception.sessions(record)
+            log_refused(record)
 
 
 _HANDLERS: Final[dict[type, Callable[[Connection, Any], None]]] = {

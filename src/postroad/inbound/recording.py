@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from postroad.inbound.message import origin_of
+from postroad.observe.log import get_logger
 from postroad.observe.sessions import SessionRecord
 from postroad.policy.stages import SessionFacts
 from postroad.smtp.events import ParameterNotNow
 from postroad.smtp.server import ServerEngine
+
+log = get_logger("inbound")
 
 
 def session_record(
@@ -57,3 +60,18 @@ def described(facts: SessionFacts, event: ParameterNotNow) -> dict[str, str]:
         "reply": str(event.reply),
         "peer": facts.peer_host,
     }
+
+
+def log_refused(record: SessionRecord) -> None:
+    """One line for a session in which something was refused; the session log has its transcript."""
+    if record.refusals:
+        log.info(
+            "refused",
+            session=record.id,
+            listener=record.listener,
+            peer=record.peer,
+            hello=record.hello,
+            refusals=record.refusals[:10],
+            count=len(record.refusals),
+            ended=record.ended,
+        )

@@ -24,6 +24,7 @@ from postroad.net.listener import AddressTaken, NoSuchAddress, listen, passed_so
 from postroad.net.smtp_client import ClientOptions
 from postroad.net.tls import Certificate, client_context
 from postroad.observe.log import get_logger
+from postroad.observe.mail_log import log_accepted
 from postroad.observe.sessions import SessionLog
 from postroad.policy.accounts import Accounts, AnyPassword
 from postroad.policy.conditions import ConditionsBoard, known_parameters
@@ -120,6 +121,7 @@ class Service:
         self.spool = await SqliteSpool.open(
             settings.state / "spool", clock=self.clock, min_free=settings.limits.min_free
         )
+        self.spool.on_accepted(log_accepted)
         self.inbox = Inbox(self.spool, keep=dev.keep if dev else None, keep_octets=dev.keep_octets if dev else 0)
         self.chaos = Chaos(dev.chaos) if dev is not None else None
         offered = assembly.offered_extensions(settings.limits, tls=False, auth=False)
