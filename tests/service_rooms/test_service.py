@@ -400,3 +400,16 @@ async def test_sockets_of_the_service_manager_are_used_by_name(tmp_path: Path, m
     async with running(settings_of(mx_on("192.0.2.1:25"), tmp_path)) as service:
         assert service.addresses["mx"] == [("127.0.0.1", port)]
         await talk(service, send())
+
+
+def test_sockets_of_the_service_manager_are_used_by_port_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from postroad.service import service as module
+
+    handed, stranger = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
+    try:
+        port = handed.getsockname()[1]
+        monkeypatch.setattr(module, "passed_sockets", lambda environment, pid: {"unknown": [stranger, handed]})
+        assert bind(settings_of(mx_on(f"192.0.2.1:{port}"), tmp_path)) == {"mx": [handed]}
+    finally:
+        handed.close()
+        stranger.close()

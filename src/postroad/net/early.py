@@ -16,5 +16,5 @@ def has_input(transport: asyncio.BaseTransport) -> bool:
         return False
     try:
         return fcntl.ioctl(connected.fileno(), termios.FIONREAD, _ZERO) != _ZERO
-    except OSError:  # the connection is gone already; its loss will be told
+    except (OSError, ValueError):  # the connection is gone already; its loss will be told
         return False

@@ -31,7 +31,7 @@ from postroad.policy.conditions import ConditionsBoard, known_parameters
 from postroad.policy.rates import Rates
 from postroad.service import assembly
 from postroad.service.reloading import refuse_what_needs_a_restart
-from postroad.settings import Settings, read_again, shown
+from postroad.settings import Listener, Settings, read_again, shown
 from postroad.spool.sqlite import SqliteSpool
 
 log = get_logger("service")
@@ -50,11 +50,27 @@ def bind(settings: Settings) -> dict[str, list[socket.socket]]:
     bound: dict[str, list[socket.socket]] = {}
     try:
         for role, listener in settings.listeners:
-            bound[role] = passed.get(role) or _bind_all(role, listener.listen, listener.optional)
+            bound[role] = _passed_for(role, listener, passed) or _bind_all(role, listener.listen, listener.optional)
     except SettingsError:
         close_all(bound)
         raise
     return bound
+
+
+def _passed_for(role: str, listener: Listener, passed: dict[str, list[socket.socket]]) -> list[socket.socket]:
+    """The service manager's sockets for a role: by ``FileDescriptorName=``, else by the port that is configured."""
+    if role in passed:
+        return passed.pop(role)
+    ports = {port for _, port in listener.listen if port}
+    found = [one for sockets in passed.values() for one in sockets if _port_of(one) in ports]
+    for sockets in passed.values():
+        sockets[:] = [one for one in sockets if one not in found]
+    return found
+
+
+def _port_of(bound: socket.socket) -> int:
+    name = bound.getsockname()
+    return name[1] if isinstance(name, tuple) else 0
 
 
 def _bind_all(role: str, addresses: tuple[tuple[str, int], ...], optional: bool) -> list[socket.socket]:

@@ -92,6 +92,7 @@ class ServerEngine:
         "_awaiting",
         "_eof",
         "_errors",
+        "_guarded",
         "_in",
         "_junk",
         "_out",
@@ -124,8 +125,8 @@ class ServerEngine:
         self._transaction = ServerTransaction()
         self._auth: AuthExchange | None = None
         self._eof = False
-        self._errors = 0
-        self._junk = 0
+        self._guarded = False
+        self._errors = self._junk = 0
 
     # --- what the driver calls
 
@@ -276,7 +277,7 @@ class ServerEngine:
         word, argument = split_line(line)
         verb = VERBS.get(word)
         if self.transcript is not None:
-            self.transcript.add(line if verb is not Verb.AUTH else without_secret(line))
+            self.transcript.add(self._shown(verb, line))
         if fault is not None:
             if line.startswith(_TLS_HANDSHAKE):
                 return HangUp(refusals.NOT_SMTP)
@@ -298,6 +299,14 @@ class ServerEngine:
             return _HANDLERS[verb](self, verb, argument.decode("utf-8")) if verb in _MAY_BE_UTF8 else refusals.NOT_ASCII
         except UnicodeDecodeError:
             return refusals.NOT_ASCII
+
+    def _shown(self, verb: Verb | None, line: bytes) -> bytes | str:
+        """A command as the transcript may hold it; behind AUTH a client may say its password to nobody."""
+        if verb is Verb.AUTH:
+            self._guarded = True
+            return without_secret(line)
+        self._guarded = self._guarded and verb is None
+        return "a line behind AUTH, not shown" if self._guarded else line
 
     def _take(self, step: Step) -> ServerEvent | None:
         """Carry out a step: say its reply, count its error, remember what awaits an answer; gives the event, if any."""
@@ -442,27 +451,6 @@ class ServerEngine:
 
     # --- the transaction
 
-    def _mail(self, verb: Verb, argument: str) -> Step:
-        return self._transaction.mail(self, argument)
-
-    def _rcpt(self, verb: Verb, argument: str) -> Step:
-        return self._transaction.rcpt(self, argument)
-
-    def _data(self, verb: Verb, argument: str) -> Step:
-        return self._transaction.data(self, argument)
-
-    def _bdat(self, verb: Verb, argument: str) -> Step:
-        return self._transaction.bdat(self, argument)
-
-    def _conclude_sender(self, event: SenderGiven, reply: Reply) -> Step:
-        return self._transaction.conclude_sender(self, event, reply)
-
-    def _conclude_recipient(self, event: RecipientGiven, reply: Reply) -> Step:
-        return self._transaction.conclude_recipient(self, event, reply)
-
-    def _conclude_request(self, event: ContentRequested, reply: Reply) -> Step:
-        return self._transaction.conclude_request(self, event, reply)
-
     def _conclude_content(self, event: ContentEnded, reply: Reply) -> Step:
         if reply.is_positive:
             self._errors = self._junk = 0
@@ -474,10 +462,10 @@ _HANDLERS: Final[dict[Verb, Callable[[ServerEngine, Verb, str], Step]]] = {
     Verb.EHLO: ServerEngine._hello,
     Verb.STARTTLS: ServerEngine._starttls,
     Verb.AUTH: ServerEngine._authenticate,
-    Verb.MAIL: ServerEngine._mail,
-    Verb.RCPT: ServerEngine._rcpt,
-    Verb.DATA: ServerEngine._data,
-    Verb.BDAT: ServerEngine._bdat,
+    Verb.MAIL: lambda engine, _, argument: engine._transaction.mail(engine, argument),
+    Verb.RCPT: lambda engine, _, argument: engine._transaction.rcpt(engine, argument),
+    Verb.DATA: lambda engine, _, argument: engine._transaction.data(engine, argument),
+    Verb.BDAT: lambda engine, _, argument: engine._transaction.bdat(engine, argument),
     Verb.RSET: ServerEngine._rset,
     Verb.NOOP: ServerEngine._noop,
     Verb.VRFY: ServerEngine._vrfy,
@@ -489,8 +477,8 @@ _CONCLUDE: Final[dict[type, Callable[[ServerEngine, Any, Reply], Step]]] = {
     HelloGiven: ServerEngine._conclude_hello,
     StartTlsGiven: ServerEngine._conclude_starttls,
     AuthGiven: ServerEngine._conclude_auth,
-    SenderGiven: ServerEngine._conclude_sender,
-    RecipientGiven: ServerEngine._conclude_recipient,
-    ContentRequested: ServerEngine._conclude_request,
+    SenderGiven: lambda engine, event, reply: engine._transaction.conclude_sender(engine, event, reply),
+    RecipientGiven: lambda engine, event, reply: engine._transaction.conclude_recipient(engine, event, reply),
+    ContentRequested: lambda engine, event, reply: engine._transaction.conclude_request(engine, event, reply),
     ContentEnded: ServerEngine._conclude_content,
 }
