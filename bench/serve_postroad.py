@@ -27,6 +27,7 @@ from postroad.envelope import Draft, MessageId
 from postroad.errors import SpoolError
 from postroad.inbound.reception import ConditionsNow
 from postroad.inbound.service import InboundService
+from postroad.net.memory import keep_large_blocks_mapped
 from postroad.net.tls import Certificate
 from postroad.observe.log import configure
 from postroad.observe.sessions import SessionLog
@@ -166,7 +167,8 @@ def main() -> None:
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"))
     parser.add_argument("--profile", type=Path, metavar="FILE")
     arguments = parser.parse_args()
-    configure("json", "warning")
+    keep_large_blocks_mapped()
+    configure("json", "info")  # a line for each message, as in earnest
     tls = TLS.format(*arguments.tls) if arguments.tls else ""
     settings = load_text(SETTINGS.format(folder=arguments.folder, tls=tls), "bench.toml")
     kind: type[WithoutStorage | OnDisk] = OnDisk if arguments.spool == "sqlite" else WithoutStorage
