@@ -54,28 +54,30 @@ def client_seconds() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Where the server and the load run; None: anywhere, for there is one core only."""
+    """Where the server and the load run."""
 
-    server: int | None
-    load: int | None
+    server: int
+    load: int
 
     @classmethod
-    def of_this_machine(cls) -> Cores:
+    def of_this_machine(cls, shared: bool = False) -> Cores:
+        """Two of those that we may use; ``shared``: the first for both."""
         cores = sorted(os.sched_getaffinity(0))
-        return cls(cores[0], cores[1]) if len(cores) > 1 else cls(None, None)
+        if shared or len(cores) == 1:
+            return cls(cores[0], cores[0])
+        return cls(cores[0], cores[1])
 
     def __str__(self) -> str:
-        if self.server is None:
-            return "server and load share one core"
+        if self.server == self.load:
+            return f"server and load share core {self.server}"
         return f"server on core {self.server}, load on core {self.load}"
 
 
 @contextlib.contextmanager
-def on_core(core: int | None) -> Iterator[None]:
+def on_core(core: int) -> Iterator[None]:
     """What is started within runs on ``core``, and so do we meanwhile."""
     before = os.sched_getaffinity(0)
-    if core is not None:
-        os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, {core})
     try:
         yield
     finally:

@@ -52,10 +52,10 @@ QUICK = Plan(((True, 20), (False, 20)), 0.4, 3, 1, 300)
 class Bench:
     """One run; ``rows`` fill while it goes on."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    def __init__(self, plan: Plan, folder: Path, cores: Cores) -> None:
         self.plan = plan
         self.rows: list[Row] = []
-        self.cores = Cores.of_this_machine()
+        self.cores = cores
         self.without_storage = peers.postroad("none", "Postroad, nothing stored")
         self.durable = peers.postroad("sqlite", "Postroad, durable")
         known = (self.without_storage, self.durable, peers.aiosmtpd(), peers.smtp_sink())
@@ -187,12 +187,16 @@ def disk_folder() -> Path:
     return next(on_disk, places[0])
 
 
-def run(plan: Plan, parent: Path, rows_file: Path | None) -> int:
+def run(plan: Plan, cores: Cores, parent: Path, rows_file: Path | None) -> int:
     """All of it; gives the exit status."""
-    folder = Path(tempfile.mkdtemp(prefix="postroad-bench-", dir=parent))
     began = time.monotonic()
     try:
-        bench = Bench(plan, folder)
+        folder = Path(tempfile.mkdtemp(prefix="postroad-bench-", dir=parent))
+    except OSError as fault:
+        note(f"error: no folder can be made in {parent}: {fault.strerror}\nhint: name one on a disk with --folder")
+        return 1
+    try:
+        bench = Bench(plan, folder, cores)
         try:
             bench.throughput()
             bench.idle(certificate(folder))
@@ -220,14 +224,16 @@ def main() -> int:
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write every measurement there, one JSON object a line"
     )
+    parser.add_argument("--one-core", action="store_true", help="let the server and the load take turns on one core")
     parser.add_argument("--folder", type=Path, help="on the disk to measure (default: a temporary folder)")
     arguments = parser.parse_args()
     if not sys.platform.startswith("linux"):
         parser.error("the kernel's counters are read as Linux shows them")
-    for number in (signal.SIGTERM, signal.SIGHUP):  # so that every server is ended
-        signal.signal(number, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):  # so that every server is ended
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     allow_many_files()
-    return run(QUICK if arguments.quick else FULL, arguments.folder or disk_folder(), arguments.json)
+    plan, cores = QUICK if arguments.quick else FULL, Cores.of_this_machine(arguments.one_core)
+    return run(plan, cores, arguments.folder or disk_folder(), arguments.json)
 
 
 if __name__ == "__main__":
