@@ -17,7 +17,8 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from postroad.inbox.chaos import read_rule
-from postroad.web.serving import WebServer, tcp_socket
+from postroad.net.listener import listen
+from postroad.web.serving import WebServer
 from tests import peers
 from tests.web.house import House
 
@@ -102,7 +103,7 @@ class Window:
 
     async def _visit(self, work: Callable[[Visit], Awaitable[None]], options: dict[str, Any]) -> None:
         house = House(**options)
-        server = WebServer(house.app, tcp_socket("127.0.0.1", 0))
+        server = WebServer(house.app, listen("127.0.0.1", 0))
         await server.start()
         assert isinstance(server.address, tuple)
         visiting = Visit(house, self.browser, f"http://127.0.0.1:{server.address[1]}")

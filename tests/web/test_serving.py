@@ -15,8 +15,9 @@ import pytest
 import uvloop
 
 from postroad.errors import PostroadError
+from postroad.net.listener import listen
 from postroad.web.app import create_app
-from postroad.web.serving import WebServer, control_socket, tcp_socket
+from postroad.web.serving import WebServer, control_socket
 from tests.web.house import House
 
 Runner = Callable[[Coroutine[Any, Any, None]], None]
@@ -31,7 +32,7 @@ def test_tcp_and_the_operators_socket_side_by_side(run: Runner, tmp_path: Path) 
     async def work() -> None:
         house = House(dev=False)
         path = tmp_path / "control.sock"
-        public = WebServer(house.app, tcp_socket("127.0.0.1", 0))
+        public = WebServer(house.app, listen("127.0.0.1", 0))
         control = WebServer(create_app(house.admin, dev=False, control=True), control_socket(path))
         handler = signal.getsignal(signal.SIGTERM)
         await public.start()
@@ -64,7 +65,7 @@ async def guard(work: Callable[[], Awaitable[None]]) -> None:
 def test_a_long_wait_does_not_keep_the_server(run: Runner) -> None:
     async def work() -> None:
         house = House()
-        server = WebServer(house.app, tcp_socket("127.0.0.1", 0))
+        server = WebServer(house.app, listen("127.0.0.1", 0))
         await server.start()
         assert isinstance(server.address, tuple)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.address[1]}", timeout=60) as client:
@@ -83,7 +84,7 @@ def test_a_long_wait_does_not_keep_the_server(run: Runner) -> None:
 def test_a_waiter_that_hangs_up_is_let_go(run: Runner) -> None:
     async def work() -> None:
         house = House()
-        server = WebServer(house.app, tcp_socket("127.0.0.1", 0))
+        server = WebServer(house.app, listen("127.0.0.1", 0))
         await server.start()
         assert isinstance(server.address, tuple)
         _, writer = await asyncio.open_connection("127.0.0.1", server.address[1])
@@ -113,7 +114,7 @@ def test_a_dead_socket_is_replaced_and_a_long_path_refused(tmp_path: Path) -> No
 def test_rubbish_is_answered_and_the_server_lives(run: Runner) -> None:
     async def work() -> None:
         house = House()
-        server = WebServer(house.app, tcp_socket("127.0.0.1", 0))
+        server = WebServer(house.app, listen("127.0.0.1", 0))
         await server.start()
         assert isinstance(server.address, tuple)
         for rubbish in (

@@ -83,23 +83,6 @@ class WebServer:
         self._socket.close()
 
 
-def tcp_socket(host: str, port: int) -> socket.socket:
-    """A listening TCP socket; port 0 takes a free one; raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        made.bind((host, port))
-        made.listen(_BACKLOG)
-        made.setblocking(False)
-    except BaseException:
-        made.close()
-        raise
-    return made
-
-
 def control_socket(path: Path) -> socket.socket:
     """A listening Unix socket that only its owner may open (mode 0600 from its first moment); replaces a dead one.
 
