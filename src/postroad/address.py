@@ -123,9 +123,9 @@ def take_path(text: str) -> tuple[Mailbox | None, str]:
 
 
 @lru_cache(maxsize=1024)  # the same people write and are written to
-def _mailbox(plain: str | None, quoted: str, domain: str) -> Mailbox:
-    local = plain if plain is not None else _QUOTED_PAIR.sub(r"\1", quoted[1:-1])
-    written = plain if plain is not None else quoted
+def _mailbox(plain: str | None, quoted: str | None, domain: str) -> Mailbox:
+    local = plain if plain is not None else _QUOTED_PAIR.sub(r"\1", (quoted or "")[1:-1])
+    written = plain if plain is not None else quoted or ""
     if not written.isascii():
         _check_utf8(written)
     if _octets(written) > MAX_LOCAL_PART:

@@ -16,7 +16,7 @@ from postroad.inbound.decisions import ask
 from postroad.inbound.message import IncomingMessage, refusal_of
 from postroad.inbound.pace import Pace
 from postroad.inbound.reception import Reception, new_session_id
-from postroad.inbound.recording import described, forget_what_went_well, log_refused, session_record
+from postroad.inbound.recording import accepted_ids, described, forget_what_went_well, log_refused, session_record
 from postroad.inbound.upgrade import upgrade
 from postroad.net.early import has_input
 from postroad.net.tls import describe
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
         self.draining = False
         #: Monotonic seconds; the sweeper calls ``expire`` after it.
         self.deadline = math.inf
-        self._accepted: list[str] = []
+        self._accepted = accepted_ids()
         self._pace = Pace(reception.deadlines)
         self._behind_handshake = b""
         self._ended = ""

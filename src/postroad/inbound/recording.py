@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from postroad.inbound.message import origin_of
 from postroad.observe.log import get_logger
 from postroad.observe.sessions import SessionRecord
@@ -10,6 +12,11 @@ from postroad.smtp.events import ParameterNotNow
 from postroad.smtp.server import ServerEngine
 
 log = get_logger("inbound")
+
+
+def accepted_ids() -> deque[str]:
+    """Room for the ids that a record names: the newest, so that a session of a million messages needs no more."""
+    return deque(maxlen=100)
 
 
 def session_record(

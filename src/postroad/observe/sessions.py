@@ -35,7 +35,7 @@ class SessionRecord:
     seconds: float
     """How long it lasted."""
     messages: tuple[str, ...]
-    """Ids of the messages that were accepted."""
+    """Ids of the messages that were accepted; of a long session the newest."""
     refusals: tuple[str, ...]
     """The 4yz and 5yz replies that were given, a line each."""
     ended: str
