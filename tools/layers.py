@@ -25,7 +25,7 @@ LINES: tuple[tuple[str, ...], ...] = (
     ("net", "spool", "observe"),
     ("mailauth",),
     ("policy",),
-    ("inbound", "delivery", "inbox", "diagnosis"),
+    ("inbound", "delivery", "inbox", "diagnosis", "reference"),
     ("settings",),
     ("service",),
     ("admin",),

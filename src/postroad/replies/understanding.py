@@ -1,0 +1,150 @@
+"""Finds what can be explained in whatever a reader pastes: a number, a keyword, a reply, a log line, a transcript.
+
+Text from a peer is hostile: what is read is bounded, no expression backtracks, and nothing is ever run or fetched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+MAX_TEXT: Final = 65_536
+"""Characters that are read of a text; the rest is left."""
+MAX_LINE: Final = 2_048
+
+_CODE = re.compile(r"[1-5][0-9][0-9]\Z")
+_ENHANCED = re.compile(r"[245Xx]\.[0-9]{1,3}\.[0-9]{1,3}\Z")
+_MARK = re.compile(r"[ \t]{0,80}(?:(?P<server>S:|<<<|<--|<-|<~\*|<~|<\*\*|<)|(?P<client>C:|>>>|-->|->|~>|>))[ \t]")
+_REPLY = re.compile(r"(?P<code>[2-5][0-9][0-9])(?P<more>[ -])(?P<text>.*)\Z")
+_IN_LINE = re.compile(r"(?<![0-9.:\[#/-])(?P<code>[2-5][0-9][0-9])[ -](?=#?[245]\.[0-9]{1,3}\.[0-9]{1,3}\b|[A-Za-z<])")
+_STATUS = re.compile(r"(?<![0-9.])(?P<status>[245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
+_IN_REPLY_TO = re.compile(r"in reply to (?P<command>end of DATA|[A-Za-z]{4,8})", re.IGNORECASE)
+
+_ALIASES: Final = {"MAIL FROM": "MAIL", "RCPT TO": "RCPT", ".": "CONTENT", "END OF DATA": "CONTENT"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One thing that can be explained, as it was found."""
+
+    kind: str
+    """``code``, ``enhanced``, ``keyword``, ``verb``, ``reply``, or ``nothing``."""
+    text: str
+    name: str = ""
+    """The code, status, keyword or verb."""
+    command: str = ""
+    """For a reply: the verb it answers, when the text tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the catalogue knows by name."""
+
+    keywords: frozenset[str]
+    verbs: frozenset[str]
+    parameters: dict[str, str]
+    """Parameter keyword -> EHLO keyword that brings it."""
+
+    def read(self, word: str) -> Reading | None:
+        """The keyword, verb, parameter, code or status that ``word`` is; None for anything else."""
+        bare = word.strip().rstrip(":").lstrip("#")
+        if _CODE.match(bare):
+            return Reading("code", word, bare)
+        if _ENHANCED.match(bare):
+            return Reading("enhanced", word, bare.upper())
+        upper = " ".join(bare.upper().split())
+        upper = _ALIASES.get(upper, upper)
+        if upper in self.verbs:
+            return Reading("verb", word, upper)
+        keyword = upper.partition("=")[0]
+        if keyword in self.keywords:
+            return Reading("keyword", word, keyword)
+        if keyword in self.parameters:
+            return Reading("keyword", word, self.parameters[keyword])
+        return None
+
+
+def understand(text: str, names: Names) -> tuple[Reading, ...]:
+    """All that can be explained in ``text``, in its order; one ``nothing`` when there is nothing."""
+    text = text[:MAX_TEXT]
+    whole = names.read(text) if len(text) <= 80 else None
+    if whole is not None:
+        return (whole,)
+    found = tuple(_lines(text, names))
+    return found or (Reading("nothing", text[:MAX_LINE]),)
+
+
+def understand_words(words: list[str], names: Names) -> tuple[Reading, ...]:
+    """As ``understand``, for the arguments of a command line: names each on their own, anything else as one text."""
+    each = [names.read(word) for word in words]
+    kinds = [one.kind for one in each if one is not None]
+    is_reply = kinds[:2] == ["code", "enhanced"] and len(words) == 2
+    if len(kinds) == len(words) and not is_reply:
+        return tuple(one for one in each if one is not None)
+    return understand(" ".join(words), names)
+
+
+def _lines(text: str, names: Names) -> Iterator[Reading]:
+    command, begun = "CONNECT" if _is_session(text, names) else "", ""
+    for raw in re.split(r"\r\n|\n|\r", text):
+        line = raw[:MAX_LINE].rstrip()
+        mark = _MARK.match(line)
+        said = line[mark.end() :] if mark else line
+        if not said.strip():
+            continue
+        verb = "" if mark and mark["server"] else _verb(said, names)
+        if verb:
+            command, begun = verb, ""
+            continue
+        if mark and mark["client"]:
+            command = "CONTENT" if said.strip() == "." else command
+            continue
+        reply = _REPLY.match(said.lstrip())
+        if reply and reply["more"] == "-":
+            begun = begun or said.strip()
+            continue
+        found = _reading(begun or said.strip(), command)
+        command = "CONTENT" if command in ("DATA", "BDAT") and found and found.name == "354" else command
+        begun = ""
+        if found:
+            yield found
+    if begun and (found := _reading(begun, command)):
+        yield found
+
+
+def _is_session(text: str, names: Names) -> bool:
+    """True when the text has client's lines too, so that a first reply before any is a greeting."""
+    lines = text.split("\n")[:200]
+    return any(_verb(line[mark.end() :] if (mark := _MARK.match(line)) else line, names) for line in lines)
+
+
+def _verb(line: str, names: Names) -> str:
+    """The verb with which a client's line begins; empty when it is no command."""
+    word, _, rest = line.strip().partition(" ")
+    verb = word.upper()
+    if verb not in names.verbs or not word.isascii():
+        return ""
+    needs: dict[str, Callable[[str], bool]] = {
+        "MAIL": lambda text: text.upper().startswith("FROM:"),
+        "RCPT": lambda text: text.upper().startswith("TO:"),
+    }
+    return verb if verb not in needs or needs[verb](rest.lstrip()) else ""
+
+
+def _reading(line: str, command: str) -> Reading | None:
+    """The reply in a line: at its start, or anywhere in a log line; else an enhanced status with its text."""
+    reply = _REPLY.match(line) or _IN_LINE.search(line)
+    status = _STATUS.search(line)
+    asked = _IN_REPLY_TO.search(line)
+    if asked:
+        word = asked["command"].upper()
+        command = _ALIASES.get(word, word)
+    if reply:
+        text = line[reply.start() :]
+        return Reading("reply", text, reply["code"], command)
+    if status:
+        return Reading("reply", line[status.start() :], status["status"], command)
+    bare = line.strip()
+    return Reading("code", bare, bare) if _CODE.match(bare) else None
