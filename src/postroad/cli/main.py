@@ -22,6 +22,8 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "conditions": ("postroad.cli.conditions", "Which parameters are refused just now (455), and why."),
     "config": ("postroad.cli.config", "Check, show and explain the settings file."),
     "user": ("postroad.cli.user", "Passwords for [[user]] tables."),
+    "explain": ("postroad.cli.explain", "What a reply, a code or a transcript means, and what to do."),
+    "compare": ("postroad.cli.compare", "Two reply codes side by side."),
     "status": ("postroad.cli.status", "How the running server is."),
     "version": ("postroad.cli.version", "Which release this is."),
 }

@@ -1,0 +1,1 @@
+"""The status reference: pages, Markdown and transcripts made of the catalogue."""
