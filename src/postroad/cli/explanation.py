@@ -67,7 +67,7 @@ class Explanation:
 
     def _rest(self, code: Document) -> None:
         self.screen.add()
-        self._block("not", [f"{one['code']} {one['title']}: {one['difference']}" for one in code["confused"]])
+        self._block("not", [one["difference"] for one in code["confused"]])
         self._block("", code["notes"])
         enhanced = [one for kind in ("registered", "seen") for one in code["enhanced"][kind]]
         self._block("enhanced", [f"{one['code']} {one['title']}" for one in enhanced])
@@ -154,7 +154,7 @@ class Explanation:
         rows = [(label["name"], a["title"], b["title"]), (label["means"], a["summary"], b["summary"])]
         rows += [(row["label"], row["a"], row["b"]) for row in found["rows"]]
         self._side_by_side((str(a["code"]), str(b["code"])), rows)
-        for name, kind in (("when", "when"), ("fix", "fix")):
+        for name, kind in (("description", "meaning"), ("when", "when"), ("fix", "fix")):
             self.screen.add()
             self._heading(name)
             for one in (a, b):
@@ -168,11 +168,18 @@ class Explanation:
         self._heading("which")
         advice = [(heading[name], a["advice"][key], b["advice"][key]) for name, key in _ADVICE]
         self._side_by_side((str(a["code"]), str(b["code"])), advice)
+        self._more(found)
+
+    def _more(self, found: Document) -> None:
         if found.get("transcript"):
             self.screen.add()
             self._heading("transcript")
             for line in found["transcript"]:
                 self.screen.add(f"  {plain(line)}")
+        self.screen.add()
+        self._heading("more")
+        for one in (found["a"], found["b"]):
+            self.screen.add(f"  postroad explain {one['code']}")
 
     def _side_by_side(self, heads: tuple[str, str], rows: list[tuple[str, str, str]]) -> None:
         for line in columns(("", *heads), rows, self.screen.room):

@@ -7,7 +7,6 @@ extension) it is told the scene's reply. Nothing is kept and no connection is ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -174,5 +173,3 @@ def _read(line: str) -> Reply | None:
         return Reply.parse(line.encode())
     except (ReplySyntaxError, ValueError):
         return None
-
-

@@ -95,7 +95,8 @@ class Catalogue:
     def enhanced_words(self, name: str, language: str) -> EnhancedWords:
         """What is said of ``X.7.1``; raises KeyError."""
         table = self._words_of(f"enhanced/{name.split('.')[1]}.toml", name, language)
-        return self._made(EnhancedWords.read, table, name)
+        made: EnhancedWords = self._made(EnhancedWords.read, table, name)
+        return made
 
     # Keywords, verbs, reasons, remedies, providers
 
@@ -111,7 +112,9 @@ class Catalogue:
 
     def term_words(self, kind: str, name: str, language: str) -> TermWords:
         """What is said of a name; ``kind`` is ``keywords``, ``verbs``, ``reasons`` or ``remedies``. Raises KeyError."""
-        return self._made(lambda table: build(TermWords, table), self._words_of(f"{kind}.toml", name, language), name)
+        table = self._words_of(f"{kind}.toml", name, language)
+        made: TermWords = self._made(lambda one: build(TermWords, one), table, name)
+        return made
 
     @cached_property
     def providers(self) -> Mapping[str, Provider]:
@@ -131,7 +134,7 @@ class Catalogue:
     @cached_property
     def rules(self) -> Rules:
         """By what a reply's text is understood."""
-        return rules_from(self._read("rules.toml"))
+        return rules_from(self._read("rules.toml"), self._read("reasons.toml"))
 
     # Files
 

@@ -90,7 +90,13 @@ class Documents:
 
     def _command(self, verb: str, facts: CommandFacts, meaning: str) -> Document:
         said: Document = {"command": verb, "label": self.command_label(verb), "meaning": meaning}
-        kinds = {"retry": "retries", "retry_else": "retries", "actor": "actors", "session": "sessions", "queue": "queues"}
+        kinds = {
+            "retry": "retries",
+            "retry_else": "retries",
+            "actor": "actors",
+            "session": "sessions",
+            "queue": "queues",
+        }
         for field, kind in kinds.items():
             value = getattr(facts, field)
             if value is not None:
@@ -108,13 +114,14 @@ class Documents:
         return self.catalogue.code_words(code, self.language).title if code in self.catalogue.codes else ""
 
     def _enhanced_named(self, codes: Iterable[str]) -> list[Document]:
-        found = []
-        for code in codes:
-            name = f"X{code[1:]}"
-            known = name in self.catalogue.enhanced
-            title = self.catalogue.enhanced_words(name, self.language).title if known else ""
-            found.append({"code": code, "title": title})
-        return found
+        return [{"code": code, "title": self._enhanced_title(code)} for code in codes]
+
+    def _enhanced_title(self, code: str) -> str:
+        """The title of ``4.7.1``; empty for one that is not registered."""
+        try:
+            return self.catalogue.enhanced_words(f"X{code[1:]}", self.language).title
+        except KeyError:
+            return ""
 
     def _provider_replies(self, wanted: Any) -> Iterable[Document]:
         for slug, provider in self.catalogue.providers.items():
@@ -159,7 +166,9 @@ class Documents:
             "meaning": list(words.meaning),
             "fix": {reader: _steps(words.fix[reader]) for reader in READERS if reader in words.fix},
             "notes": list(words.notes),
-            "basic": [{"code": int(one), "title": self._title(int(one))} for one in facts.basic],  # strict: our own data
+            "basic": [
+                {"code": int(one), "title": self._title(int(one))} for one in facts.basic
+            ],  # strict: our own data
             "providers": list(self._provider_replies(lambda one: one.enhanced == code)) if severity else [],
             "related": [
                 {"code": one, "title": self.catalogue.enhanced_words(one, self.language).title}
