@@ -51,6 +51,7 @@ _BEFORE: Final[dict[str, tuple[str, ...]]] = {
 }
 _CONTENT: Final = ("Subject: Hello", "", "Good morning.", ".")
 _OUT_OF_ORDER: Final = 503
+_NOT_NOW: Final = 455
 
 
 @dataclass(slots=True)
@@ -144,7 +145,7 @@ def _play(session: _Session, facts: CodeFacts, scene: Scene) -> None:
         session.say(scene.client or _EHLO, reply=reply, scripted=scene.server)
         return
     _lead_to(session, facts, scene)
-    if facts.code == 455:  # reply: this code is the condition that the scene needs
+    if facts.code == _NOT_NOW:  # reply: which scene to set, nothing is decided
         session.engine.conditions = Conditions(
             free_octets=1 << 40, size_limit=SIZE_LIMIT, unavailable={_parameter(scene.client or ""): "switched off"}
         )
@@ -156,6 +157,7 @@ def _play(session: _Session, facts: CodeFacts, scene: Scene) -> None:
 def _lead_to(session: _Session, facts: CodeFacts, scene: Scene) -> None:
     if session.engine.state is State.GREETED:
         session.say(_EHLO)
+    # reply: which scene to set, nothing is decided
     before = () if facts.code == _OUT_OF_ORDER else _BEFORE.get(scene.command, ())
     if session.engine.state is not State.READY:
         session.say("RSET")

@@ -55,10 +55,9 @@ class Documents:
             },
             "providers": list(self._provider_replies(lambda one: one.code == code)),
             "confused": [
-                {"code": int(other), "title": self._title(int(other)), "difference": text}  # strict: our own data
-                for other, text in words.confused.items()
+                one | {"difference": words.confused[str(one["code"])]} for one in self._titled(words.confused)
             ],
-            "related": [{"code": int(one), "title": self._title(int(one))} for one in facts.related],  # strict: ours
+            "related": self._titled(facts.related),
             "history": [{"source": one.source, "event": self._say["events"][one.event]} for one in facts.history],
             "sources": list(facts.sources),
         }
@@ -113,6 +112,9 @@ class Documents:
     def _title(self, code: int) -> str:
         return self.catalogue.code_words(code, self.language).title if code in self.catalogue.codes else ""
 
+    def _titled(self, codes: Iterable[str]) -> list[Document]:
+        return [{"code": code, "title": self._title(code)} for code in map(int, codes)]  # strict: our own data
+
     def _enhanced_named(self, codes: Iterable[str]) -> list[Document]:
         return [{"code": code, "title": self._enhanced_title(code)} for code in codes]
 
@@ -166,9 +168,7 @@ class Documents:
             "meaning": list(words.meaning),
             "fix": {reader: _steps(words.fix[reader]) for reader in READERS if reader in words.fix},
             "notes": list(words.notes),
-            "basic": [
-                {"code": int(one), "title": self._title(int(one))} for one in facts.basic
-            ],  # strict: our own data
+            "basic": self._titled(facts.basic),
             "providers": list(self._provider_replies(lambda one: one.enhanced == code)) if severity else [],
             "related": [
                 {"code": one, "title": self.catalogue.enhanced_words(one, self.language).title}
@@ -198,7 +198,7 @@ class Documents:
             "mail_parameters": list(facts.mail_parameters),
             "rcpt_parameters": list(facts.rcpt_parameters),
             "on_refusal": self._named("on_refusal", facts.on_refusal) if facts.on_refusal else None,
-            "replies": self._replies(facts.replies),
+            "replies": self._titled(facts.replies),
             "sources": list(facts.sources),
         }
 
@@ -215,13 +215,10 @@ class Documents:
             "advice": words.advice,
             "syntax": facts.syntax,
             "keyword": facts.keyword,
-            "positive": self._replies(facts.positive),
-            "negative": self._replies(facts.negative),
+            "positive": self._titled(facts.positive),
+            "negative": self._titled(facts.negative),
             "sources": list(facts.sources),
         }
-
-    def _replies(self, codes: Iterable[str]) -> list[Document]:
-        return [{"code": int(one), "title": self._title(int(one))} for one in codes]  # strict: our own data
 
     # Pairs
 

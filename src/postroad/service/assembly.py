@@ -21,6 +21,7 @@ from postroad.policy.clients import Networks
 from postroad.policy.rates import RateLimits, Rates
 from postroad.policy.relaying import Catching, LocalDomain, OwnSenders, Relaying, SubmittersOnly
 from postroad.policy.stages import Policies, Policy
+from postroad.service.help_topics import help_topic
 from postroad.settings import SOFTWARE, Limits, Listener, Role, Settings
 from postroad.smtp import extensions as ext
 from postroad.smtp.parameters import Extension, ExtensionSet
@@ -160,6 +161,8 @@ def _engine_config(settings: Settings, listener: Listener, *, tls: bool) -> Serv
         expn=settings.smtp.expn,
         tls_available=tls,
         mechanisms=tuple(MECHANISMS) if listener.auth else (),
+        help_url=settings.smtp.help_url,
+        explain=help_topic,
     )
 
 

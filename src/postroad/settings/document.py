@@ -22,6 +22,7 @@ def document(settings: Settings) -> Document:
         tls = settings.tls
         found["tls"] = {"cert": str(tls.cert), "key": str(tls.key), "minimum": tls.minimum}
     found["smtp"] = {"show_version": settings.smtp.show_version, "expn": settings.smtp.expn}
+    found["smtp"] |= {"help_url": settings.smtp.help_url} if settings.smtp.help_url else {}
     found |= {role: _listener(listener) for role, listener in settings.listeners if role != "dev"}
     if settings.web is not None:
         found["web"] = {"listen": list(map(shown, settings.web.listen))}

@@ -61,6 +61,8 @@ class Smtp:
     """Name our release in the greeting."""
     expn: bool = False
     """Answer EXPN; else 502."""
+    help_url: str = ""
+    """Where a refusal sends its reader: a link with ``{code}`` in it, or a site that has ``/codes/455``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,11 @@ _bare_newline: v.Reader[BareNewline] = v.one_of("reject", "normalize")
 
 
 def _smtp(table: Table) -> Smtp:
-    return Smtp(show_version=table.take("show_version", v.flag, False), expn=table.take("expn", v.flag, False))
+    return Smtp(
+        show_version=table.take("show_version", v.flag, False),
+        expn=table.take("expn", v.flag, False),
+        help_url=table.take("help_url", v.help_url, ""),
+    )
 
 
 def _domain(table: Table) -> Domain:

@@ -278,6 +278,22 @@ def url(value: object) -> str:
     return written
 
 
+def help_url(value: object) -> str:
+    """``https://host/path/{code}``; without ``{code}``, ``/codes/{code}`` is added. ASCII: it goes on the wire."""
+    written = word(value).rstrip("/")
+    link = written if "{code}" in written else f"{written}/codes/{{code}}"
+    try:
+        parts = urlsplit(link.replace("{code}", "455"))
+        ok = parts.scheme in ("http", "https") and parts.hostname is not None and (parts.port or 1) > 0
+    except ValueError:
+        ok = False
+    if not ok or not re.fullmatch(r"[!-~]{1,200}", link) or "@" in parts.netloc:
+        raise SettingsError(
+            f"{written[:80]!r} is no address of a page", 'for example "https://mail.example.com/codes/{code}"'
+        )
+    return link
+
+
 def deliver(value: object) -> str:
     """A route of ``[[domain]] deliver``, judged by delivery itself; kept as it is written."""
     written = word(value)

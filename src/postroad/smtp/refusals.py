@@ -6,9 +6,12 @@ Codes: RFC 5321 section 4.2 and 4.3.2; enhanced status codes: RFC 3463, RFC 5248
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from postroad.replies import EnhancedStatus, Reply
+from postroad.replies.reply import MAX_LINE_OCTETS
 
 _SUCCESS: Final = EnhancedStatus(2, 0, 0)
 
@@ -158,9 +161,21 @@ _SYNTAX: Final = {
 NO_SUCH_TOPIC: Final = Reply(504, "No help on this topic", "5.5.4")
 
 
-def help_on(topic: str) -> Reply:
-    """214 with the commands, or with one command's syntax (RFC 5321 section 4.1.1.8); 504 for another topic."""
+def help_on(topic: str, explain: Callable[[str], str | None] | None = None) -> Reply:
+    """214 with the commands, or with what is known of one topic (RFC 5321 section 4.1.1.8); 504 for another topic.
+
+    A command's syntax comes first; ``explain`` adds what it knows of commands, reply codes and keywords.
+    """
     if not topic:
         return Reply(214, "Commands: " + " ".join(_SYNTAX) + "\nHELP command tells its syntax", "2.0.0")
-    syntax = _SYNTAX.get(topic.upper())
-    return NO_SUCH_TOPIC if syntax is None else Reply(214, syntax, "2.0.0")
+    known = (_SYNTAX.get(topic.upper()), explain(topic) if explain is not None else None)
+    said = "\n".join(text for text in known if text)
+    return Reply(214, said, "2.0.0") if said else NO_SUCH_TOPIC
+
+
+@lru_cache(maxsize=256)
+def with_link(reply: Reply, url: str) -> Reply:
+    """The refusal with where to read about it, in its last line if that stays within 512 octets, else in one more."""
+    link = f"see {url.replace('{code}', str(reply.code))}"
+    joint = ", " if len(reply.lines[-1].encode()) + len(link) < MAX_LINE_OCTETS - 24 else "\n"
+    return Reply(reply.code, f"{reply.text}{joint}{link}", reply.enhanced)

@@ -343,6 +343,8 @@ class ServerEngine:
 
     def _say(self, reply: Reply) -> None:
         """The one place where a reply leaves."""
+        if self.config.help_url and not reply.is_positive:
+            reply = refusals.with_link(reply, self.config.help_url)
         self._out.append(reply.to_bytes())
         if self.transcript is not None:
             self.transcript.add(reply)
@@ -404,7 +406,7 @@ class ServerEngine:
         return refusals.OK
 
     def _help(self, verb: Verb, argument: str) -> Step:
-        return refusals.help_on(argument.strip())
+        return refusals.help_on(argument.strip(), self.config.explain)
 
     def _vrfy(self, verb: Verb, argument: str) -> Step:
         if verb is Verb.EXPN and not self.config.expn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -41,6 +42,10 @@ class ServerConfig:
     tls_available: bool = False
     mechanisms: tuple[str, ...] = ()
     """SASL mechanisms that AUTH may use."""
+    help_url: str = ""
+    """Refusals carry this link, ``{code}`` replaced by theirs; empty: none."""
+    explain: Callable[[str], str | None] | None = None
+    """What HELP says of a topic, in ASCII lines; None for one that is not known."""
     _hello: dict[Traits, Reply] = field(default_factory=dict, repr=False, compare=False)
 
     def hello(self, traits: Traits) -> Reply:
