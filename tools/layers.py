@@ -20,6 +20,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / PACKAGE
 LINES: tuple[tuple[str, ...], ...] = (
     ("errors", "clock"),  # nothing but names; they know nobody and everybody may know them
     ("replies", "address"),
+    ("codes",),  # the catalogue as other programs import it
     ("envelope",),
     ("smtp", "message"),
     ("net", "spool", "observe"),
@@ -36,7 +37,7 @@ LINES: tuple[tuple[str, ...], ...] = (
 RANK = {room: rank for rank, line in enumerate(LINES) for room in line}
 SETTINGS_READERS = {"service", "daemon", "cli"}  # everybody else receives values
 
-PURE = {room for line in LINES[:4] for room in line}
+PURE = {room for line in LINES[:5] for room in line}
 IO_MODULES = set(
     "asyncio concurrent dns fcntl getpass glob http io logging mmap multiprocessing os pathlib random resource sched "
     "secrets select selectors shutil signal socket socketserver sqlite3 ssl structlog subprocess sys tempfile "

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
+import postroad
 from postroad.cli.columns import as_document
 from postroad.cli.explanation import Explanation
 from postroad.cli.language import chosen
 from postroad.cli.outcome import Exit, Failure
 from postroad.cli.screen import screen
 from postroad.replies.catalogue import catalogue
+from postroad.replies.documents import Document
 from postroad.replies.explaining import Explainer
 from postroad.replies.understanding import MAX_TEXT
 
@@ -24,6 +27,7 @@ from postroad.replies.understanding import MAX_TEXT
 @click.option("--short", is_flag=True, help="Two lines for each.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document (postroad.explanation/1).")
 @click.option("--markdown", is_flag=True, help="Markdown.")
+@click.option("--schema", is_flag=True, help="The JSON Schema of what --json prints.")
 @click.option("--colour", "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True)
 def explain_command(
     what: tuple[str, ...],
@@ -33,6 +37,7 @@ def explain_command(
     short: bool,
     as_json: bool,
     markdown: bool,
+    schema: bool,
     colour: str,
 ) -> int:
     """Explain a code (455), an enhanced status (4.7.1), a reply, an EHLO keyword or a verb.
@@ -40,6 +45,9 @@ def explain_command(
     With `-`, or nothing and something piped in, the text comes from standard input: a reply, a line of a log or of a
     bounce, or a transcript, in which each reply is explained.
     """
+    if schema:
+        print((Path(postroad.__file__).parent / "reference" / "schemas" / "reference.json").read_text("utf-8"))
+        return Exit.OK
     known = catalogue()
     language = chosen(lang, known.languages)
     explainer = Explainer(known, language)
@@ -55,13 +63,16 @@ def explain_command(
 
         print(explanation(found, known.vocabulary(language)))
     else:
-        out = Explanation(screen(colour), known.vocabulary(language))
-        for number, item in enumerate(found["items"]):
-            if number:
-                out.screen.add()
-            out.item(item, short)
-        print(out.screen.text())
+        _show(Explanation(screen(colour), known.vocabulary(language)), found, short)
     return Exit.DATA if all(item["kind"] == "nothing" for item in found["items"]) else Exit.OK
+
+
+def _show(out: Explanation, found: Document, short: bool) -> None:
+    for number, item in enumerate(found["items"]):
+        if number:
+            out.screen.add()
+        out.item(item, short)
+    print(out.screen.text())
 
 
 def _standard_input(asked: bool) -> str:
