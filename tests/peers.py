@@ -41,6 +41,12 @@ def program(name: str) -> str:
     return str(path) if path else missing(name)
 
 
+def axe_script() -> Path:
+    """axe-core as one script, to be run in a page."""
+    script = provided.node_modules() / "axe-core" / "axe.min.js"
+    return script if script.is_file() else missing("axe-core")
+
+
 def nodemailer_dir() -> Path:
     """The node_modules folder with nodemailer in it, to be given to `node` as NODE_PATH."""
     folder = provided.node_modules()
