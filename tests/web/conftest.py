@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+from playwright.async_api import async_playwright
 
+from tests import peers
+from tests.web.browser import ARGUMENTS, Window
 from tests.web.house import House
 
 
@@ -26,3 +29,14 @@ def in_house() -> Callable[..., None]:
         asyncio.run(inside())
 
     return run
+
+
+@pytest.fixture(scope="package")
+def window() -> Iterator[Window]:
+    chromium = peers.program("chromium")
+    with asyncio.Runner() as runner:
+        playwright = runner.run(async_playwright().start())
+        browser = runner.run(playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS))
+        yield Window(runner, browser)
+        runner.run(browser.close())
+        runner.run(playwright.stop())
