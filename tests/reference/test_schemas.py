@@ -17,7 +17,18 @@ KNOWN = catalogue()
 SCHEMA = json.loads((Path(postroad.reference.__file__).parent / "schemas" / "reference.json").read_text())
 LANGUAGES = ("en", "ja")
 TEXTS = (
-    *("455", "4.7.1", "5.1.1", "SIZE", "RCPT", "RET=", "466", "550 5.1.1 User unknown", "421 5.7.32 Try later", "nonsense"),
+    *(
+        "455",
+        "4.7.1",
+        "5.1.1",
+        "SIZE",
+        "RCPT",
+        "RET=",
+        "466",
+        "550 5.1.1 User unknown",
+        "421 5.7.32 Try later",
+        "nonsense",
+    ),
     "C: EHLO a.example\nS: 250 a\nC: MAIL FROM:<a@example.com>\nS: 451 4.7.1 Greylisted\nS: 550 No",
 )
 
