@@ -128,6 +128,9 @@ class Explanation:
             self.screen.add(f"     {self.label['commands']} {label}")
         lasting = {True: "temporary", False: "permanent"}.get(found["temporary"], "")
         kind = f" ({self.words['sentences'][lasting]})" if lasting else ""
+        if short:
+            self.screen.hang("     ", f"{found['reason']['label']}{kind} · {found['remedy']['label']}", 5)
+            return
         self._block("reason", [f"{found['reason']['label']}{kind}", found["reason"]["text"]])
         self._block("actor", [found["actor"]["label"]])
         self._block("remedy", [found["remedy"]["label"], found["remedy"]["text"]])
@@ -135,11 +138,10 @@ class Explanation:
         self._block("confidence", [sure])
         self._block("", [item["mismatch"]] if item.get("mismatch") else [])
         self._block("", [item["message"]] if item.get("message") else [])
-        if not short:
-            for kind in ("code", "enhanced"):
-                if kind in item:
-                    one = item[kind]
-                    self._block(kind, [f"{one['code']} {one['title']}: {one['summary']}"])
+        for name in ("code", "enhanced"):
+            if name in item:
+                one = item[name]
+                self._block(name, [f"{one['code']} {one['title']}: {one['summary']}"])
 
     def comparison(self, found: Document) -> None:
         """Two codes side by side."""

@@ -168,7 +168,7 @@ class Documents:
             "meaning": list(words.meaning),
             "fix": {reader: _steps(words.fix[reader]) for reader in READERS if reader in words.fix},
             "notes": list(words.notes),
-            "basic": self._titled(facts.basic),
+            "basic": self._titled(one for one in facts.basic if not severity or one.startswith(severity)),
             "providers": list(self._provider_replies(lambda one: one.enhanced == code)) if severity else [],
             "related": [
                 {"code": one, "title": self.catalogue.enhanced_words(one, self.language).title}

@@ -87,7 +87,9 @@ class Explainer:
         numbers = _NUMBERS.match(reading.text)
         code, status = (numbers["code"], numbers["status"]) if numbers else (None, None)
         found = classify(reading.text, command=command, provider=provider, rules=self._catalogue.rules)
-        said: Document = {"command": command, "provider": provider, "classification": self._classification(found)}
+        lasting = None if code and code[0] in "23" else found.temporary
+        classification = self._classification(found) | {"temporary": lasting}
+        said: Document = {"command": command, "provider": provider, "classification": classification}
         if code:
             number = int(code)  # strict: _NUMBERS matched three digits
             known = number in self._catalogue.codes
@@ -106,7 +108,6 @@ class Explainer:
     def _classification(self, found: Classification) -> Document:
         return {
             "reason": self.documents.term("reasons", found.reason),
-            "temporary": found.temporary,
             "actor": {"id": found.actor, "label": self._say["actors"][found.actor]},
             "remedy": self.documents.term("remedies", found.remedy),
             "confidence": {"id": found.confidence, "label": self._say["confidence"][found.confidence]},
