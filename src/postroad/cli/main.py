@@ -24,6 +24,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "user": ("postroad.cli.user", "Passwords for [[user]] tables."),
     "explain": ("postroad.cli.explain", "What a reply, a code or a transcript means, and what to do."),
     "compare": ("postroad.cli.compare", "Two reply codes side by side."),
+    "reference": ("postroad.cli.reference", "The pages on every reply code, as a static site."),
     "status": ("postroad.cli.status", "How the running server is."),
     "version": ("postroad.cli.version", "Which release this is."),
 }

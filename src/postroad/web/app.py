@@ -19,9 +19,11 @@ from starlette.staticfiles import StaticFiles
 
 from postroad.admin import Admin
 from postroad.errors import PostroadError
+from postroad.reference.rendering import STATIC
 from postroad.web import api
 from postroad.web.pages import Pages
 from postroad.web.problems import Refusal, problem
+from postroad.web.reference import Reference, public_paths
 from postroad.web.security import Guard
 
 _HERE: Final = Path(__file__).parent
@@ -47,16 +49,18 @@ def create_app(
     """
     writable = dev or control or bool(password)
     pages = Pages(admin, writable=writable, language=language)
-
+    door = {"hosts": tuple(hosts), "public_url": public_url, "password": password, "control": control}
     on_fault = _on_fault(pages)
     return Starlette(
         routes=[
             *_health(admin),
             *api.routes(admin, writable),
             *pages.routes(),
+            *Reference(public_url).routes(),
+            Mount("/static/reference", StaticFiles(directory=STATIC)),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ],
-        middleware=[Middleware(Guard, hosts=tuple(hosts), public_url=public_url, password=password, control=control)],
+        middleware=[Middleware(Guard, public=public_paths(), **door)],
         exception_handlers={PostroadError: on_fault, HTTPException: on_fault, Exception: on_fault},
     )
 

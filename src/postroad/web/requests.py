@@ -67,20 +67,20 @@ def wanted(request: Request) -> Filter:
     return Filter(word(request, "to"), word(request, "from"), word(request, "subject"))
 
 
-async def body(request: Request) -> bytes:
-    """The whole body, never more than MAX_BODY of it."""
+async def body(request: Request, most: int = MAX_BODY) -> bytes:
+    """The whole body, never more than ``most`` octets of it."""
     octets = bytearray()
     async for block in request.stream():
         octets += block
-        if len(octets) > MAX_BODY:
-            raise Refusal(413, f"the body is longer than {MAX_BODY} octets")
+        if len(octets) > most:
+            raise Refusal(413, f"the body is longer than {most} octets")
     return bytes(octets)
 
 
-async def json_body(request: Request) -> dict[str, Any]:
+async def json_body(request: Request, most: int = MAX_BODY) -> dict[str, Any]:
     """The body as a JSON object."""
     try:
-        read = msgspec.json.decode(await body(request))
+        read = msgspec.json.decode(await body(request, most))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as fault:
         raise Refusal(400, f"the body is not JSON: {fault}") from fault
     if not isinstance(read, dict):
@@ -88,12 +88,12 @@ async def json_body(request: Request) -> dict[str, Any]:
     return read
 
 
-async def form_body(request: Request) -> dict[str, str]:
+async def form_body(request: Request, most: int = MAX_BODY) -> dict[str, str]:
     """The body as fields of an HTML form; of several with one name the first."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
         raise Refusal(415, "the body must be a form", "Content-Type: application/x-www-form-urlencoded")
     try:
-        text = (await body(request)).decode("utf-8")
+        text = (await body(request, most)).decode("utf-8")
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=100, errors="strict")
     except ValueError as fault:
         raise Refusal(400, f"the body is not a form: {fault}") from fault

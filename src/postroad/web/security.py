@@ -4,7 +4,7 @@
   address is no name and needs no list.
 - Writes: from our own pages or from programs, never from another site (Origin, Sec-Fetch-Site); bodies of the API must be
   JSON, which no form of another site can send.
-- A password, when one is set, is asked for by HTTP Basic.
+- A password, when one is set, is asked for by HTTP Basic; what tells nothing of this server is open without it.
 - Answers: a content security policy that permits nothing but our own files, no sniffing, no framing, no referrer
   to other sites.
 """
@@ -67,14 +67,21 @@ class Guard:
         public_url: str = "",
         password: str = "",
         control: bool = False,
+        public: Iterable[str] = (),
     ) -> None:
-        """``control``: behind a socket that only the operator may open; then every Host will do, and no password."""
+        """See the module.
+
+        ``control``: behind a socket that only the operator may open; then every Host will do, and no password.
+        ``public``: paths that are open without the password, each with all below it.
+        """
         self._app = app
         named = urlsplit(public_url).hostname
         self._hosts = _LOOPBACK_NAMES | {host.lower() for host in hosts} | ({named} if named else set())
         self._public = urlsplit(public_url).netloc.lower()
         self._password = password.encode()
         self._control = control
+        self._public_paths = frozenset(public) | _OPEN_PATHS
+        self._public_folders = tuple(f"{path}/" for path in public)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on and add the headers."""
@@ -122,7 +129,7 @@ class Guard:
         )
 
     def _check_password(self, path: str, headers: Headers) -> None:
-        if not self._password or path in _OPEN_PATHS:
+        if not self._password or path in self._public_paths or path.startswith(self._public_folders):
             return
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "basic":

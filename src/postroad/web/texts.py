@@ -13,6 +13,7 @@ _EN: Final[Mapping[str, str]] = {
     "nav.sessions": "Sessions",
     "nav.chaos": "Chaos",
     "nav.conditions": "Conditions",
+    "nav.codes": "Reply codes",
     "mode.dev": "Development: nothing leaves this machine",
     "mode.production": "Production: read-only",
     "mode.unready": "Takes no mail now: {why}",
