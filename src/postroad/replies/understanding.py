@@ -8,21 +8,34 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 MAX_TEXT: Final = 65_536
 """Characters that are read of a text; the rest is left."""
 MAX_LINE: Final = 2_048
+MAX_FOUND: Final = 200
+"""Things that are explained of one text: each takes far more room than it took in the text."""
 
 _CODE = re.compile(r"[1-5][0-9][0-9]\Z")
 _ENHANCED = re.compile(r"[245Xx]\.[0-9]{1,3}\.[0-9]{1,3}\Z")
 _MARK = re.compile(r"[ \t]{0,80}(?:(?P<server>S:|<<<|<--|<-|<~\*|<~|<\*\*|<)|(?P<client>C:|>>>|-->|->|~>|>))[ \t]")
 _REPLY = re.compile(r"(?P<code>[2-5][0-9][0-9])(?P<more>[ -])(?P<text>.*)\Z")
-_IN_LINE = re.compile(r"(?<![0-9.:\[#/-])(?P<code>[2-5][0-9][0-9])[ -](?=#?[245]\.[0-9]{1,3}\.[0-9]{1,3}\b|[A-Za-z<])")
+_IN_LINE = re.compile(
+    r"(?<![0-9.:\[/-])(?P<code>[2-5][0-9][0-9])[ -]"
+    r"(?=#?[245]\.[0-9]{1,3}\.[0-9]{1,3}\b|(?<![#=][2-5][0-9][0-9][ -])[A-Za-z<])"  # size=550 nrcpt=1 is no reply
+)
 _STATUS = re.compile(r"(?<![0-9.])(?P<status>[245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
-_IN_REPLY_TO = re.compile(r"in reply to (?P<command>end of DATA|[A-Za-z]{4,8})", re.IGNORECASE)
+_IN_REPLY_TO = re.compile(  # Postfix as a client, Exim, Postfix as a server
+    r"(?:in reply to|error from remote mail server after(?: pipelined)?|: reject:|refused to) "
+    r"(?P<command>end of DATA|END-OF-MESSAGE|initial connection|talk to me|[A-Za-z]{4,8})",
+    re.IGNORECASE,
+)
 
-_ALIASES: Final = {"MAIL FROM": "MAIL", "RCPT TO": "RCPT", ".": "CONTENT", "END OF DATA": "CONTENT"}
+_ALIASES: Final = {
+    **{"MAIL FROM": "MAIL", "RCPT TO": "RCPT", ".": "CONTENT", "END OF DATA": "CONTENT"},
+    **{"END-OF-MESSAGE": "CONTENT", "INITIAL CONNECTION": "CONNECT", "TALK TO ME": "CONNECT"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +85,7 @@ def understand(text: str, names: Names) -> tuple[Reading, ...]:
     whole = names.read(text) if len(text) <= 80 else None
     if whole is not None:
         return (whole,)
-    found = tuple(_lines(text, names))
+    found = tuple(islice(_lines(text, names), MAX_FOUND))
     return found or (Reading("nothing", text[:MAX_LINE]),)
 
 
@@ -110,6 +123,8 @@ def _lines(text: str, names: Names) -> Iterator[Reading]:
         begun = ""
         if found:
             yield found
+        else:
+            command = _asked(said) or command  # Exim's bounces have the reply in the next line
     if begun and (found := _reading(begun, command)):
         yield found
 
@@ -133,14 +148,18 @@ def _verb(line: str, names: Names) -> str:
     return verb if verb not in needs or needs[verb](rest.lstrip()) else ""
 
 
+def _asked(line: str) -> str:
+    """The verb that a log line or a bounce names as answered; empty when it names none."""
+    asked = _IN_REPLY_TO.search(line)
+    word = asked["command"].upper() if asked else ""
+    return _ALIASES.get(word, word)
+
+
 def _reading(line: str, command: str) -> Reading | None:
     """The reply in a line: at its start, or anywhere in a log line; else an enhanced status with its text."""
     reply = _REPLY.match(line) or _IN_LINE.search(line)
     status = _STATUS.search(line)
-    asked = _IN_REPLY_TO.search(line)
-    if asked:
-        word = asked["command"].upper()
-        command = _ALIASES.get(word, word)
+    command = _asked(line) or command
     if reply:
         text = line[reply.start() :]
         return Reading("reply", text, reply["code"], command)
