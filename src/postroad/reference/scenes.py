@@ -107,10 +107,10 @@ class _Session:
         self._show(self.engine.data_to_send().decode())
 
     def _show(self, said: str) -> None:
-        replies = said.split("\r\n")[:-1]
-        if len(replies) > 3:  # the answer to EHLO: the reader looks for something else
-            replies = [replies[0], "...", replies[-1]]
-        self.lines += [f"S: {line}" for line in replies]
+        shown = [f"S: {line}" for line in said.split("\r\n")[:-1]]
+        if len(shown) > 3:  # the answer to EHLO: the reader looks for something else
+            shown = [shown[0], "...", shown[-1]]
+        self.lines += shown
 
 
 def transcript(*codes: CodeFacts) -> list[str]:
