@@ -14,6 +14,9 @@ _NOT_FIRST = frozenset("、。，．・：；？！）」』】〉》ー々ぁ�
 #: No line ends with these.
 _NOT_LAST = frozenset("（「『【〈《([")
 
+#: Cells below which a column is no longer read with ease.
+_NARROW = 20
+
 _STYLES = {"bold": "1", "good": "32", "warn": "33", "bad": "31", "faint": "2"}
 
 
@@ -48,9 +51,14 @@ class Screen:
             first = " " * indent
 
     def head(self, left: str, right: str, style: str) -> None:
-        """Title at the left, class at the right."""
-        gap = max(self.room - width(left) - width(right), 2) if self.room else 2
-        self.add(self.style(left, "bold") + " " * gap + self.style(right, style))
+        """Title at the left, class at the right, or below where a line has no room for both."""
+        gap = self.room - width(left) - width(right) if self.room else 2
+        if gap >= 2:
+            self.add(self.style(left, "bold") + " " * gap + self.style(right, style))
+            return
+        for line in wrapped(left, self.room):
+            self.add(self.style(line, "bold"))
+        self.add(self.style(right, style))
 
     def text(self) -> str:
         """All lines."""
@@ -104,10 +112,13 @@ def _may_break(before: str, after: str) -> bool:
 
 
 def columns(heads: tuple[str, str, str], rows: Iterable[tuple[str, str, str]], room: int) -> Iterator[str]:
-    """A label and two texts side by side, each wrapped in its column."""
+    """A label and two texts side by side, each wrapped in its column; one below the other where that is too narrow."""
     table = [tuple(plain(cell) for cell in row) for row in (heads, *rows)]
     first = max(width(row[0]) for row in table) + 2
-    cells = max((room - first - 2) // 2, 16) if room else max(width(cell) for row in table for cell in row[1:])
+    cells = (room - first - 2) // 2 if room else max(width(cell) for row in table for cell in row[1:])
+    if room and cells < _NARROW:
+        yield from _stacked(table, room)
+        return
     for label, a, b in table:
         left, right = wrapped(a, cells if room else 0), wrapped(b, cells if room else 0)
         for index in range(max(len(left), len(right))):
@@ -115,6 +126,17 @@ def columns(heads: tuple[str, str, str], rows: Iterable[tuple[str, str, str]], r
             one = left[index] if index < len(left) else ""
             other = right[index] if index < len(right) else ""
             yield f"{_padded(name, first)}{_padded(one, cells + 2)}{other}".rstrip()
+
+
+def _stacked(table: list[tuple[str, ...]], room: int) -> Iterator[str]:
+    (_, *heads), *rows = table
+    indent = max(map(width, heads)) + 4
+    for label, *texts in rows:
+        yield from wrapped(label, room)
+        for head, text in zip(heads, texts, strict=True):
+            first, *more = wrapped(text, max(room - indent, 24))
+            yield f"{_padded(f'  {head}', indent)}{first}".rstrip()
+            yield from (" " * indent + line for line in more)
 
 
 def _padded(text: str, cells: int) -> str:
