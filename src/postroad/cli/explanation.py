@@ -154,8 +154,11 @@ class Explanation:
                 self.screen.hang("  ", f"postroad compare {pair['a']} {pair['b']}", 2)
         self.screen.add()
         rows = [(label["name"], a["title"], b["title"]), (label["means"], a["summary"], b["summary"])]
-        rows += [(row["label"], row["a"], row["b"]) for row in found["rows"]]
+        rows += [(row["label"], row["a"], row["b"]) for row in found["rows"] if row["differs"]]
+        self._heading("differences")
         self._side_by_side((str(a["code"]), str(b["code"])), rows)
+        same = [f"{row['label']}: {row['a']}" for row in found["rows"] if not row["differs"]]
+        self.screen.block(label["both"], [" · ".join(same)] if same else [], width(label["both"]) + 2)
         for name, kind in (("description", "meaning"), ("when", "when"), ("fix", "fix")):
             self.screen.add()
             self._heading(name)
@@ -177,7 +180,7 @@ class Explanation:
             self.screen.add()
             self._heading("transcript")
             for line in found["transcript"]:
-                self.screen.add(f"  {plain(line)}")
+                self.screen.hang("  ", line, 5)
         self.screen.add()
         self._heading("more")
         for one in (found["a"], found["b"]):
@@ -216,7 +219,7 @@ class Explanation:
             self.screen.hang("     ", f"{self.label['check']}: {step['check']}", 7)
 
 
-_ADVICE = (("server_author", "choose"), ("client_author", "next"))
+_ADVICE = (("retry", "retry"), ("client_author", "next"), ("server_author", "choose"))
 
 
 def _list(part: Any, readers: Mapping[str, str]) -> list[str]:
