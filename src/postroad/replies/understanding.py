@@ -14,7 +14,7 @@ from typing import Final
 MAX_TEXT: Final = 65_536
 """Characters that are read of a text; the rest is left."""
 MAX_LINE: Final = 2_048
-MAX_FOUND: Final = 200
+MAX_FOUND: Final = 100
 """Things that are explained of one text: each takes far more room than it took in the text."""
 
 _CODE = re.compile(r"[1-5][0-9][0-9]\Z")
