@@ -17,6 +17,7 @@ from postroad.web.reference import preferred, public_paths
 Run = Callable[..., None]
 Client = httpx.AsyncClient
 API = "/api/v1"
+HERE = "http://localhost:8025"
 
 
 @pytest.mark.parametrize(
@@ -81,8 +82,16 @@ def test_the_language_of_the_reader(in_house: Run, accepted: str, language: str)
 def test_the_language_once_chosen_is_kept(in_house: Run) -> None:
     async def work(house: Any, client: Client) -> None:
         assert "set-cookie" not in (await client.get("/ja/codes/455")).headers
-        assert "set-cookie" not in (await client.get("/ja/codes/455?keep=en")).headers
-        assert "lang=ja" in (await client.get("/ja/codes/455?keep=ja")).headers["set-cookie"]
+        for elsewhere in (
+            "https://evil.example/en/codes/455",
+            f"{HERE}/en/codes/220",
+            f"{HERE}/ja/codes/455",
+            "http://[",
+        ):
+            answer = await client.get("/ja/codes/455", headers={"referer": elsewhere})
+            assert (answer.status_code, "set-cookie" in answer.headers) == (200, False), elsewhere
+        answer = await client.get("/ja/codes/455", headers={"referer": f"{HERE}/en/codes/455"})
+        assert "lang=ja" in answer.headers["set-cookie"]
         answer = await client.get("/codes/220", headers={"accept-language": "en"})
         assert answer.headers["location"] == "/ja/codes/220"
         hostile = {"cookie": "lang=../evil"}
@@ -98,6 +107,7 @@ def test_the_language_once_chosen_is_kept(in_house: Run) -> None:
         ("/ja/compare/455-vs-455", "/ja/codes/455"),
         ("/en/compare/455-vs-220.json", "/en/compare/220-vs-455.json"),
         ("/ja", "/ja/codes"),
+        ("/en/codes/4.7.1.json", "/en/enhanced/4.7.1.json"),
     ],
 )
 def test_each_page_has_one_address(in_house: Run, path: str, target: str) -> None:

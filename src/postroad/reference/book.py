@@ -107,6 +107,8 @@ class Book:
 
     def _code(self, language: str, path: str, name: str) -> Leaf:
         code = self.known_code(name)
+        if code is None and f"X{name[1:]}" in self.catalogue.enhanced:
+            raise Moved(f"enhanced/{name}")
         if code is None:
             raise KeyError(path)
         document = self.documents(language).code(code)

@@ -49,7 +49,9 @@ def create_app(
     """
     writable = dev or control or bool(password)
     pages = Pages(admin, writable=writable, language=language)
-    door = {"hosts": tuple(hosts), "public_url": public_url, "password": password, "control": control}
+    door = Middleware(
+        Guard, hosts=tuple(hosts), public_url=public_url, password=password, control=control, public=public_paths()
+    )
     on_fault = _on_fault(pages)
     return Starlette(
         routes=[
@@ -60,7 +62,7 @@ def create_app(
             Mount("/static/reference", StaticFiles(directory=STATIC)),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ],
-        middleware=[Middleware(Guard, public=public_paths(), **door)],
+        middleware=[door],
         exception_handlers={PostroadError: on_fault, HTTPException: on_fault, Exception: on_fault},
     )
 

@@ -31,6 +31,7 @@ MAX_PASTE: Final = 64 * 1024
 PLACES: Final = ("codes", "enhanced", "keywords", "verbs", "compare", "explain")
 API: Final = "/api/v1"
 
+_OUR_PAGE = re.compile(r"https?://(?P<host>[^/?#]{1,300})/(?P<tag>[A-Za-z-]{2,20})/(?P<path>[^?#]{0,500})")
 _TAG = re.compile(r"[ \t]*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]{1,40})?[ \t]*(?:;[ \t]*q=([01](?:\.[0-9]{0,3})?)[ \t]*)?\Z")
 
 
@@ -132,9 +133,17 @@ class Reference:
     def _shown(self, request: Request, leaf: Leaf, language: str, **more: Any) -> Response:
         html = self._renderer.page(leaf, language, self._links(request), **more)
         answer = HTMLResponse(html.encode("utf-8", "replace"), headers={"content-language": language})
-        if request.query_params.get("keep") == language:  # the reader chose it
+        if self._switched(request):
             answer.set_cookie("lang", language, max_age=365 * 86_400, path="/", samesite="lax", httponly=True)
         return answer
+
+    def _switched(self, request: Request) -> bool:
+        """True when the reader came from the same page in another language: that is a choice, and it is kept."""
+        came = _OUR_PAGE.match(request.headers.get("referer", ""))
+        if came is None or came["host"].lower() != request.headers.get("host", "").lower():
+            return False
+        _, tag, path = request.url.path.split("/", 2)
+        return came["tag"] in self._book.languages and came["tag"] != tag and came["path"] == path
 
     def _twin(self, leaf: Leaf, language: str, ending: str) -> Response:
         headers = {"content-language": leaf.document["language"], "x-robots-tag": "noindex"}
