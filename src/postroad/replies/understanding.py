@@ -71,12 +71,10 @@ class Names:
         upper = _ALIASES.get(upper, upper)
         if upper in self.verbs:
             return Reading("verb", word, upper)
-        keyword = upper.partition("=")[0]
-        if keyword in self.keywords:
-            return Reading("keyword", word, keyword)
-        if keyword in self.parameters:
-            return Reading("keyword", word, self.parameters[keyword])
-        return None
+        if upper in self.keywords:
+            return Reading("keyword", word, upper)
+        parameter = upper.partition("=")[0] if " " not in upper else ""  # "size=550 nrcpt=1" is a line of a log
+        return Reading("keyword", word, self.parameters[parameter]) if parameter in self.parameters else None
 
 
 def understand(text: str, names: Names) -> tuple[Reading, ...]:
