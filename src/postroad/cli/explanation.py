@@ -46,10 +46,10 @@ class Explanation:
         self._head(f"{code['code']}  {code['title']}", self.words["short_classes"][digit], _STYLES.get(digit, "faint"))
         answers = ", ".join(one["label"] for one in code["commands"])
         where = [f"{self.label['commands']} {answers}" if answers else "", code["standing"]["label"]]
-        self._under([*where, ", ".join(code["sources"])])
         if short:
             self.screen.hang("     ", code["summary"], 5)
             return
+        self._under([*where, ", ".join(code["sources"])])
         self.screen.add()
         self._block("means", [code["summary"], *code["meaning"]])
         if len(code["commands"]) > 1:
@@ -78,10 +78,10 @@ class Explanation:
         digit = str(one["class"]["id"])
         label = self.words["short_classes"].get(digit, "")
         self._head(f"{one['code']}  {one['title']}", label, _STYLES.get(digit, "faint"))
-        self._under([one["subject"]["label"], one["standing"]["label"], ", ".join(one["sources"])])
         if short:
             self.screen.hang("     ", one["summary"], 5)
             return
+        self._under([one["subject"]["label"], one["standing"]["label"], ", ".join(one["sources"])])
         self.screen.add()
         self._block("means", [one["summary"], *one["meaning"]])
         self._block("actor", [one["actor"]["label"]])
@@ -103,7 +103,7 @@ class Explanation:
     def verb(self, one: Document, short: bool = False) -> None:
         """A command."""
         self._head(f"{one['verb']}  {one['title']}", one["keyword"], "faint")
-        if one["syntax"]:
+        if one["syntax"] and not short:
             self.screen.hang("     ", one["syntax"], 5)
         self._named(one, short)
         if not short:
@@ -111,10 +111,10 @@ class Explanation:
             self._block("reply", [f"{code['code']} {code['title']}" for code in codes])
 
     def _named(self, one: Document, short: bool) -> None:
-        self._under([", ".join(one["sources"])])
         if short:
             self.screen.hang("     ", one["summary"], 5)
             return
+        self._under([", ".join(one["sources"])])
         self.screen.add()
         self._block("means", [one["summary"], *one["meaning"]])
         self._block("do", [one["advice"]] if one["advice"] else [])
@@ -123,9 +123,9 @@ class Explanation:
         """A whole reply, understood by its text."""
         found = item["classification"]
         self.screen.hang("", item["text"], 4)
-        if item.get("command"):
+        if item.get("command") and not short:
             label = self.words["commands"].get(item["command"], item["command"])
-            self.screen.add(f"     {self.label['commands']} {label}")
+            self.screen.hang("     ", f"{self.label['commands']} {label}", 5)
         lasting = {True: "temporary", False: "permanent"}.get(found["temporary"], "")
         kind = f" ({self.words['sentences'][lasting]})" if lasting else ""
         if short:
