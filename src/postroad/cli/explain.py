@@ -13,6 +13,7 @@ from postroad.cli.explanation import Explanation
 from postroad.cli.language import chosen
 from postroad.cli.outcome import Exit, Failure
 from postroad.cli.screen import screen
+from postroad.observe.printable import printable_lines
 from postroad.replies.catalogue import catalogue
 from postroad.replies.documents import Document
 from postroad.replies.explaining import Explainer
@@ -61,7 +62,7 @@ def explain_command(
     elif markdown:
         from postroad.reference.markdown import explanation
 
-        print(explanation(found, known.vocabulary(language)))
+        print(printable_lines(explanation(found, known.vocabulary(language))))
     else:
         _show(Explanation(screen(colour), known.vocabulary(language)), found, short)
     return Exit.DATA if all(item["kind"] == "nothing" for item in found["items"]) else Exit.OK
@@ -76,6 +77,6 @@ def _show(out: Explanation, found: Document, short: bool) -> None:
 
 
 def _standard_input(asked: bool) -> str:
-    if sys.stdin.isatty() and not asked:
+    if sys.stdin is None or sys.stdin.closed or (sys.stdin.isatty() and not asked):
         raise Failure(Exit.USAGE, "nothing to explain", "postroad explain 455, or pipe a reply or a transcript in")
     return sys.stdin.buffer.read(MAX_TEXT).decode("utf-8", "replace")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Final
 
 import click
@@ -66,6 +67,7 @@ def postroad() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code of the table in ``outcome``."""
+    _say_what_can_be_said()
     try:
         code = _run(list(arguments) if arguments is not None else sys.argv[1:])
         sys.stdout.flush()
@@ -73,6 +75,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # who read us has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return Exit.OK
+
+
+def _say_what_can_be_said() -> None:
+    """A letter that the terminal's encoding lacks, or half of one from the command line, becomes `?`; never a fault."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _run(arguments: list[str]) -> int:

@@ -12,6 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from postroad.errors import NotFound, PostroadError, RemoteProtocolError, SettingsError, SpoolError, StorageFull
+from postroad.observe.printable import printable
 
 
 class Exit(IntEnum):
@@ -76,9 +77,9 @@ def report(fault: PostroadError) -> Exit:
 
 def say(kind: str, message: str, hint: str = "") -> None:
     """``error: message`` and, indented, ``hint: …`` on standard error."""
-    print(f"{kind}: {message}", file=sys.stderr)
+    print(f"{kind}: {printable(message)}", file=sys.stderr)
     if hint:
-        print(f"  hint: {hint}", file=sys.stderr)
+        print(f"  hint: {printable(hint)}", file=sys.stderr)
 
 
 def report_bug(fault: BaseException) -> Exit:
