@@ -13,7 +13,7 @@ from postroad.cli.explanation import Explanation
 from postroad.cli.language import chosen
 from postroad.cli.outcome import Exit, Failure
 from postroad.cli.screen import screen
-from postroad.observe.printable import printable_lines
+from postroad.observe.printable import printable
 from postroad.replies.catalogue import catalogue
 from postroad.replies.documents import Document
 from postroad.replies.explaining import Explainer
@@ -62,7 +62,8 @@ def explain_command(
     elif markdown:
         from postroad.reference.markdown import explanation
 
-        print(printable_lines(explanation(found, known.vocabulary(language))))
+        text = explanation(found, known.vocabulary(language))
+        print("\n".join(map(printable, text.split("\n"))))
     else:
         _show(Explanation(screen(colour), known.vocabulary(language)), found, short)
     return Exit.DATA if all(item["kind"] == "nothing" for item in found["items"]) else Exit.OK

@@ -73,7 +73,7 @@ class _Session:
 
     @property
     def usable(self) -> bool:
-        return self.engine.state not in (State.CLOSED, State.TURNED_AWAY, State.HANDSHAKE)
+        return self.engine.state not in (State.CLOSED, State.TURNED_AWAY, State.HANDSHAKE, State.AUTHENTICATING)
 
     def greet(self, reply: Reply | None = None) -> None:
         self.engine.greet(reply)
@@ -133,7 +133,8 @@ def _chosen(facts: CodeFacts, together: set[str]) -> Scene | None:
 
 def _play(session: _Session, facts: CodeFacts, scene: Scene) -> None:
     reply = _read(scene.server)
-    if session.greeted and (scene.command == "CONNECT" or not session.usable):
+    again = scene.command == "AUTH" and session.engine.traits.authenticated  # once is enough (RFC 4954 section 4)
+    if session.greeted and (scene.command == "CONNECT" or not session.usable or again):
         session.lines.append("")
         session.connect()
     if scene.command == "CONNECT":

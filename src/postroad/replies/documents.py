@@ -24,11 +24,12 @@ class Documents:
         self.catalogue = catalogue
         self.language = language if language in catalogue.languages else "en"
         self._say = catalogue.vocabulary(self.language)
+        self._separator = "、" if self.language == "ja" else ", "
 
     # Codes
 
-    def code(self, code: int) -> Document:
-        """All that is known of a reply code (``postroad.code/1``)."""
+    def code(self, code: int, *, providers: bool = True) -> Document:
+        """All that is known of a reply code (``postroad.code/1``), on demand without the replies of providers."""
         facts = self.catalogue.code(code)
         words = self.catalogue.code_words(code, self.language)
         return {
@@ -53,7 +54,7 @@ class Documents:
                 "registered": self._enhanced_named(facts.enhanced_registered),
                 "seen": self._enhanced_named(facts.enhanced_seen),
             },
-            "providers": list(self._provider_replies(lambda one: one.code == code)),
+            "providers": list(self._provider_replies(lambda one: one.code == code)) if providers else [],
             "confused": [
                 one | {"difference": words.confused[str(one["code"])]} for one in self._titled(words.confused)
             ],
@@ -255,7 +256,7 @@ class Documents:
         )
 
     def _commands(self, verbs: Iterable[str]) -> str:
-        return ", ".join(self.command_label(verb) for verb in verbs)
+        return self._separator.join(self.command_label(verb) for verb in verbs)
 
     def _row(self, row: Difference) -> Document:
         return {
@@ -279,7 +280,7 @@ class Documents:
         }
         known: Mapping[str, str] = self._say[kinds[field]] if field in kinds else {}
         said = [known.get(value, value) for value in values]
-        return " / ".join(said) if field == "retry" else ", ".join(said) or self._say["labels"]["nothing"]
+        return " / ".join(said) if field == "retry" else self._separator.join(said) or self._say["labels"]["nothing"]
 
 
 class _Facts(Mapping[int, CodeFacts]):

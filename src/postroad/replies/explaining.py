@@ -93,7 +93,11 @@ class Explainer:
         if code:
             number = int(code)  # strict: _NUMBERS matched three digits
             known = number in self._catalogue.codes
-            said |= {"code": self.documents.code(number)} if known else {"message": self._first_digit(number)}
+            said |= (
+                {"code": self.documents.code(number, providers=False)}
+                if known
+                else {"message": self._first_digit(number)}
+            )
         if status and f"X{status[1:]}" in self._catalogue.enhanced:
             said["enhanced"] = self.documents.enhanced(status)
         if found.mismatch and code and status:
