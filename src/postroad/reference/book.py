@@ -53,7 +53,9 @@ class _Kept(Documents):
         super().__init__(catalogue, language)
         self._codes: dict[int, Document] = {}
 
-    def code(self, code: int) -> Document:
+    def code(self, code: int, *, providers: bool = True) -> Document:
+        if not providers:
+            return super().code(code, providers=False)
         if code not in self._codes:
             self._codes[code] = super().code(code)
         return self._codes[code]
