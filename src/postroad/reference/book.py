@@ -1,6 +1,6 @@
 """Every page of the reference by its path, as a document: the server, the static site and the tests ask here.
 
-Paths are the same in every language and have no language in them: ``codes``, ``codes/455``, ``enhanced/4.7.1``,
+Paths are the same in every language and have no language in them: ``codes``, ``codes/455``, ``codes/4.7.1``,
 ``keywords/SIZE``, ``verbs/MAIL``, ``compare``, ``compare/220-vs-455``, ``explain``.
 """
 
@@ -19,6 +19,9 @@ from postroad.replies.explaining import Explainer
 
 _CODE = re.compile(r"[1-9][0-9]{2}\Z")
 _PAIR = re.compile(r"([1-9][0-9]{2})-vs-([1-9][0-9]{2})\Z")
+
+#: With what an enhanced code may begin: the class left open, and the three classes of RFC 3463.
+CLASSES: Final = ("X", "2", "4", "5")
 
 INDEX: Final = "codes"
 CHOOSER: Final = "compare"
@@ -83,7 +86,7 @@ class Book:
         if path == EXPLAIN:
             return self.explained(language, "")
         folder, _, name = path.partition("/")
-        makers = {"codes": self._code, "enhanced": self._enhanced, "compare": self._pair}
+        makers = {"codes": self._code, "compare": self._pair}
         if folder in makers:
             return makers[folder](language, path, name)
         if folder == "keywords" and name in self.catalogue.keywords:
@@ -109,18 +112,17 @@ class Book:
 
     def _code(self, language: str, path: str, name: str) -> Leaf:
         code = self.known_code(name)
-        if code is None and f"X{name[1:]}" in self.catalogue.enhanced:
-            raise Moved(f"enhanced/{name}")
         if code is None:
-            raise KeyError(path)
+            return self._enhanced(language, path, name)
         document = self.documents(language).code(code)
         return Leaf(path, "code", {**document, "transcript": transcript(self.catalogue.code(code))})
 
     def _enhanced(self, language: str, path: str, name: str) -> Leaf:
         facts = self.catalogue.enhanced.get(f"X{name[1:]}")
-        if facts is None or name[:1] not in ("X", *facts.classes):
+        if facts is None or name[:1] not in CLASSES:
             raise KeyError(path)
-        return Leaf(path, "enhanced", self.documents(language).enhanced(name))
+        indexed = name[0] in ("X", *facts.classes)
+        return Leaf(path, "enhanced", self.documents(language).enhanced(name), indexed)
 
     def _pair(self, language: str, path: str, name: str) -> Leaf:
         match = _PAIR.match(name)
@@ -164,17 +166,17 @@ class Book:
         words = self.catalogue.term_words(kind, name, language)
         return {key: name, "title": words.title, "summary": words.summary}
 
-    def paths(self, *, every_pair: bool = True) -> Iterator[str]:
-        """The paths of all pages but the form for pasting."""
+    def paths(self, *, indexed: bool = False) -> Iterator[str]:
+        """The paths of all pages but the form for pasting; or only of those that search engines may list."""
         known = self.catalogue
         yield INDEX
         yield from (f"codes/{code}" for code in known.codes)
         for name, facts in known.enhanced.items():
-            yield f"enhanced/{name}"
-            yield from (f"enhanced/{severity}{name[1:]}" for severity in facts.classes)
+            classes = ("X", *facts.classes) if indexed else CLASSES
+            yield from (f"codes/{severity}{name[1:]}" for severity in classes)
         yield from (f"keywords/{name}" for name in known.keywords)
         yield from (f"verbs/{name}" for name in known.verbs)
         yield CHOOSER
         for a, b in combinations(known.codes, 2):
-            if every_pair or (a, b) in self._curated:
+            if not indexed or (a, b) in self._curated:
                 yield f"compare/{a}-vs-{b}"

@@ -112,8 +112,7 @@ class Renderer:
 
     def _enhanced_path(self, code: str) -> str:
         """Where an enhanced code is explained; empty when it has no page."""
-        facts = self._book.catalogue.enhanced.get(f"X{code[1:]}")
-        return f"enhanced/{code}" if facts is not None and code[0] in ("X", *facts.classes) else ""
+        return f"codes/{code}" if f"X{code[1:]}" in self._book.catalogue.enhanced else ""
 
 
 def _described(leaf: Leaf, say: Any) -> tuple[str, str]:

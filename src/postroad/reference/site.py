@@ -23,7 +23,7 @@ def build(book: Book, folder: Path, *, base: str = "", step: Callable[[int], Non
     """Write the site into ``folder``; ``step`` hears of pages as they are written. Gives the number of pages."""
     renderer, count = Renderer(book), 0
     paths = list(book.paths())
-    for part in ("codes", "enhanced", "keywords", "verbs", "compare"):
+    for part in ("codes", "keywords", "verbs", "compare"):
         for language in book.languages:
             (folder / language / part).mkdir(parents=True, exist_ok=True)
     for language in book.languages:
@@ -61,7 +61,7 @@ def search_index(book: Book, language: str) -> list[Document]:
     """One small row for each page worth finding: path, name, title, summary."""
     index = book.index(language)
     rows = [("codes", str(one["code"]), one) for one in index["codes"]]
-    rows += [("enhanced", one["code"], one) for one in index["enhanced"]]
+    rows += [("codes", one["code"], one) for one in index["enhanced"]]
     rows += [("keywords", one["keyword"], one) for one in index["keywords"]]
     rows += [("verbs", one["verb"], one) for one in index["verbs"]]
     return [
@@ -77,7 +77,7 @@ def sitemap(book: Book, base: str) -> str:
         '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" xmlns:xhtml="http://www.w3.org/1999/xhtml">',
     ]
     links = FileLinks("", base)
-    for path in book.paths(every_pair=False):
+    for path in book.paths(indexed=True):
         others = "".join(
             f'<xhtml:link rel="alternate" hreflang="{tag}" href="{escape(links.whole(f"{tag}/{path}"))}"/>'
             for tag in book.languages
@@ -97,15 +97,15 @@ def llms_text(book: Book, links: Links) -> str:
 def _llms_lists(book: Book, index: Document, links: Links) -> Iterator[str]:
     heads = book.catalogue.vocabulary("en")["headings"]
     groups = (
-        ("codes", "codes", "code"),
-        ("enhanced_codes", "enhanced", "code"),
-        ("keywords", "keywords", "keyword"),
-        ("verbs", "verbs", "verb"),
+        ("codes", "codes", "codes", "code"),
+        ("enhanced_codes", "enhanced", "codes", "code"),
+        ("keywords", "keywords", "keywords", "keyword"),
+        ("verbs", "verbs", "verbs", "verb"),
     )
-    for heading, place, key in groups:
-        if index[place]:
+    for heading, kind, place, key in groups:
+        if index[kind]:
             yield from ("", f"## {heads[heading]}", "")
-        for one in index[place]:
+        for one in index[kind]:
             said = f": {one['summary']}" if one.get("summary") else ""
             yield f"- [{one[key]} {one['title']}]({links.twin(f'en/{place}/{one[key]}', '.md')}){said}"
     yield from ("", f"## {heads['pairs']}", "")

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import quote
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -28,7 +29,7 @@ from postroad.web.requests import check_query, form_body, json_body, word
 #: Octets of a text that is to be explained.
 MAX_PASTE: Final = 64 * 1024
 #: Folders and pages below each language.
-PLACES: Final = ("codes", "enhanced", "keywords", "verbs", "compare", "explain")
+PLACES: Final = ("codes", "keywords", "verbs", "compare", "explain")
 API: Final = "/api/v1"
 
 _OUR_PAGE = re.compile(r"https?://(?P<host>[^/?#]{1,300})/(?P<tag>[A-Za-z-]{2,20})/(?P<path>[^?#]{0,500})")
@@ -107,7 +108,7 @@ class Reference:
             path = f"{CHOOSER}/{word(request, 'a')}-vs-{word(request, 'b')}"
             return RedirectResponse(f"/{language}/{quote(path)}", 302)
         try:
-            leaf = self._book.leaf(language, path)
+            leaf = await run_in_threadpool(self._book.leaf, language, path)
         except Moved as moved:
             return _moved(f"/{language}/{moved.path}{ending}", request, 308)
         except KeyError:
@@ -121,7 +122,8 @@ class Reference:
         posted = await form_body(request, MAX_PASTE) if request.method == "POST" else {}
         text = posted.get("q", "") or word(request, "q")
         language = _language(request)
-        return self._shown(request, self._book.explained(language, text), language, pasted=text)
+        leaf = await run_in_threadpool(self._book.explained, language, text)  # the loop belongs to the mail
+        return self._shown(request, leaf, language, pasted=text)
 
     async def llms(self, request: Request) -> Response:
         """What there is, for programs that read text."""
@@ -197,7 +199,7 @@ class Reference:
             raise Refusal(400, "there is nothing to explain", 'give `text`, such as "550 5.1.1 No such user"')
         language = self._asked(request)
         command, provider = given["command"][:40].upper(), given["provider"][:100]
-        leaf = self._book.explained(language, given["text"], command, provider)
+        leaf = await run_in_threadpool(self._book.explained, language, given["text"], command, provider)
         return _json(leaf.document, {"content-language": language})
 
     def _asked(self, request: Request) -> str:
