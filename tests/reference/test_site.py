@@ -43,6 +43,8 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
         name = path.relative_to(source)
         if "codes" in name.parts and int(path.stem) not in KEPT:
             continue
+        if "enhanced" in name.parts and path.stem != "5":
+            continue
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, root / name)
     return Book(Catalogue(root))

@@ -233,8 +233,12 @@ def test_api(in_house: Run) -> None:
         posted = await client.post(f"{API}/explain", json={"text": "455 4.5.4 RET not now", "command": "MAIL"})
         assert posted.json() == asked
         assert asked["items"][0]["code"]["code"] == 455
+        status = (await client.get(f"{API}/codes/4.7.1", params={"lang": "ja"})).json()
+        assert (status["schema"], status["registered"], status["language"]) == ("postroad.enhanced/1", "X.7.1", "ja")
         for path, status in {
             "codes/999": 404,
+            "codes/9.9.9": 404,
+            "codes/4.7.1x": 404,
             "codes/455?lang=xx": 400,
             "codes?page=2": 400,
             "compare?a=455&b=455": 400,

@@ -175,9 +175,13 @@ class Reference:
         return _json(codes, {"content-language": language})
 
     async def api_code(self, request: Request) -> Response:
-        """One code."""
+        """One code, or an enhanced status code."""
         check_query(request, "lang")
-        return self._document(self._asked(request), f"codes/{self._code(request.path_params['code'])}")
+        language, name = self._asked(request), request.path_params["code"]
+        try:
+            return self._document(language, f"codes/{name}")
+        except KeyError as fault:
+            raise _unknown(name) from fault
 
     async def api_compare(self, request: Request) -> Response:
         """Two codes, in either order."""
@@ -211,7 +215,7 @@ class Reference:
     def _code(self, text: str) -> int:
         found = self._book.known_code(text)
         if found is None:
-            raise Refusal(404, f"nothing is known of a reply code `{text[:40]}`", f"GET {API}/codes lists what is")
+            raise _unknown(text)
         return found
 
     def _document(self, language: str, path: str) -> Response:
@@ -222,6 +226,10 @@ class Reference:
 def _json(document: Document, headers: dict[str, str]) -> Response:
     text = json.dumps(document, ensure_ascii=False, indent=1)
     return Response(text.encode("utf-8", "replace"), headers=headers, media_type="application/json")
+
+
+def _unknown(code: str) -> Refusal:
+    return Refusal(404, f"nothing is known of a reply code `{code[:40]}`", f"GET {API}/codes lists what is")
 
 
 def _language(request: Request) -> str:
