@@ -38,8 +38,11 @@ class Screen:
 
     def block(self, label: str, paragraphs: Iterable[str], indent: int) -> None:
         """Paragraphs under a label in the margin; nothing when there are none."""
-        margin = self.style(label, "bold") + " " * max(indent - width(label), 1)
+        margin = self.style(label, "bold") + " " * (indent - width(label))
         for paragraph in paragraphs:
+            if width(label) >= indent and margin != " " * indent:  # a label wider than the margin has its own line
+                self.add(margin)
+                margin = " " * indent
             self.hang(margin, paragraph, indent)
             margin = " " * indent
 
