@@ -136,6 +136,12 @@ class Catalogue:
         """By what a reply's text is understood."""
         return rules_from(self._read("rules.toml"), self._read("reasons.toml"))
 
+    def language_of(self, kind: str, name: str, language: str) -> str:
+        """The language in which ``enhanced_words`` (``kind`` is ``enhanced``) and ``term_words`` answer."""
+        file = f"enhanced/{name.split('.')[1]}.toml" if kind == "enhanced" else f"{kind}.toml"
+        has = name in self._optional(f"locales/{self._known(language)}/{file}")
+        return language if has else ENGLISH
+
     # Files
 
     def _known(self, language: str) -> str:

@@ -154,7 +154,7 @@ class Documents:
         severity = "" if code.startswith("X") else code[0]
         return {
             "schema": "postroad.enhanced/1",
-            "language": self.language,
+            "language": self.catalogue.language_of("enhanced", name, self.language),
             "code": code,
             "registered": name,
             "name": facts.name,
@@ -186,7 +186,7 @@ class Documents:
         facts, words = self.catalogue.keywords[name], self.catalogue.term_words("keywords", name, self.language)
         return {
             "schema": "postroad.keyword/1",
-            "language": self.language,
+            "language": self.catalogue.language_of("keywords", name, self.language),
             "keyword": name,
             "title": words.title,
             "summary": words.summary,
@@ -208,7 +208,7 @@ class Documents:
         facts, words = self.catalogue.verbs[name], self.catalogue.term_words("verbs", name, self.language)
         return {
             "schema": "postroad.verb/1",
-            "language": self.language,
+            "language": self.catalogue.language_of("verbs", name, self.language),
             "verb": name,
             "title": words.title,
             "summary": words.summary,
