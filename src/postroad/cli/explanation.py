@@ -96,7 +96,8 @@ class Explanation:
         self._named(one, short)
         if not short:
             parameters = [*one["mail_parameters"], *one["rcpt_parameters"]]
-            self._block("commands", [", ".join(parameters)] if parameters else [])
+            head = self.words["headings"]["parameters"]
+            self.screen.block(head, [", ".join(parameters)] if parameters else [], self.indent)
             self._block("on_refusal", [one["on_refusal"]["label"]] if one["on_refusal"] else [])
             self._block("reply", [f"{code['code']} {code['title']}" for code in one["replies"]])
 
