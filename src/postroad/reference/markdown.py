@@ -148,6 +148,7 @@ def comparison(doc: Document, words: Words) -> str:
         _section(head["which"], f"### {head['server_author']}", _table((label["condition"], label["code"]), choose)),
         f"### {head['client_author']}",
         _table((label["code"], label["step"]), following),
+        _section(head["retry"], *(f"{one['code']}: {one['advice']['retry']}" for one in (a, b))),
         _section(head["transcript"], _fence(doc.get("transcript") or ()) or words["sentences"]["no_server_reply"]),
     ]
     return _joined(parts)
