@@ -5,6 +5,8 @@ No connection is made and no server is imported; the catalogue's files are read 
 
 from __future__ import annotations
 
+import re
+
 from postroad.replies import Reply
 from postroad.replies.catalogue import catalogue
 from postroad.replies.classify import Classification
@@ -28,7 +30,11 @@ def languages() -> tuple[str, ...]:
 def get(code: int | str, language: str = "en") -> Document:
     """All that is known of a reply code, or of an enhanced status code (``"4.7.1"``). Raises KeyError for another."""
     documents = Documents(catalogue(), language)
-    return documents.code(code) if isinstance(code, int) else documents.enhanced(code)
+    if isinstance(code, int):
+        return documents.code(code)
+    if not re.fullmatch(r"[245X]\.[0-9]+\.[0-9]+", code):
+        raise KeyError(code)
+    return documents.enhanced(code)
 
 
 def compare(a: int, b: int, language: str = "en") -> Document:

@@ -38,7 +38,7 @@ class Explanation:
             case "reply":
                 self.reply(item, short)
             case _:
-                self.screen.hang("", f"{item['text']}: {item['message']}", 0)
+                self.screen.hang("", f"{item['text'].strip()}: {item['message']}".lstrip(": "), 0)
 
     def code(self, code: Document, short: bool = False) -> None:
         """A reply code."""
@@ -123,7 +123,8 @@ class Explanation:
     def reply(self, item: Document, short: bool = False) -> None:
         """A whole reply, understood by its text."""
         found = item["classification"]
-        self.screen.hang("", item["text"], 4)
+        for line in item["text"].split("\n")[: 1 if short else None]:
+            self.screen.hang("", line, 4)
         if item.get("command") and not short:
             label = self.words["commands"].get(item["command"], item["command"])
             self.screen.hang("     ", f"{self.label['commands']} {label}", 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -27,8 +28,10 @@ def build_command(folder: Path, base_url: str, force: bool) -> int:
     from postroad.reference.site import build, pages
     from postroad.replies.catalogue import catalogue
 
-    if base_url and not base_url.startswith(("https://", "http://")):
-        raise Failure(Exit.USAGE, f"--base-url must begin with https:// or http://, not {base_url[:80]!r}")
+    if base_url and not re.fullmatch(r"https?://[A-Za-z0-9._~:/\[\]%-]{1,200}", base_url):
+        raise Failure(
+            Exit.USAGE, f"--base-url must be an address such as https://example.com/smtp, not {base_url[:80]!r}"
+        )
     try:
         if folder.exists() and any(folder.iterdir()) and not force:
             raise Failure(Exit.USAGE, f"{folder} is not empty", "name another folder, or give --force")

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 
-from postroad.cli.columns import cut, terminal_width, width
+from postroad.cli.columns import terminal_width, width
 from postroad.observe.printable import printable
 
 #: No line begins with these (JIS X 4051).
@@ -90,10 +90,20 @@ def wrapped(text: str, room: int) -> list[str]:
             lines.append(line.rstrip())
             line = ""
         while width(piece.rstrip()) > room:  # a word longer than a line, such as an address
-            lines.append(cut(piece, room + 1).rstrip("…"))
+            lines.append(_head(piece, room))
             piece = piece[len(lines[-1]) :]
         line += piece if line else piece.lstrip()
     return [*lines, line.rstrip()] if line.strip() else lines
+
+
+def _head(text: str, room: int) -> str:
+    """As many characters as fit into ``room`` cells, but one at the least."""
+    used = 0
+    for index, character in enumerate(text):
+        used += width(character)
+        if used > room and index:
+            return text[:index]
+    return text
 
 
 def _pieces(text: str) -> Iterator[str]:

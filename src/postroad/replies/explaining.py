@@ -13,7 +13,10 @@ from postroad.replies.classify import Classification, classify
 from postroad.replies.documents import Document, Documents
 from postroad.replies.understanding import Names, Reading, understand, understand_words
 
-_NUMBERS: Final = re.compile(r"(?P<code>[2-5][0-9][0-9])?[ -]?#?(?P<status>[245]\.[0-9]{1,3}\.[0-9]{1,3})?")
+_NUMBERS: Final = re.compile(
+    r"(?P<code>[2-5][0-9][0-9])?[ -]?#?(?P<status>[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9]|\.[0-9]))?"  # no IP address
+)
+_CODES: Final = re.compile(r"[1-5][0-9][0-9]\Z")
 
 
 def names_of(catalogue: Catalogue) -> Names:
@@ -41,7 +44,7 @@ class Explainer:
 
     def explain_words(self, words: list[str], *, command: str = "", provider: str = "") -> Document:
         """Explain the arguments of a command line."""
-        if all(len(word) == 3 and word.isascii() and word.isdigit() for word in words):  # no keywords are needed
+        if all(map(_CODES.match, words)):  # no keywords are needed
             readings = tuple(Reading("code", word, word) for word in words)
         else:
             readings = understand_words(words, names_of(self._catalogue))
@@ -84,8 +87,7 @@ class Explainer:
         return self._say["sentences"]["first_digit"].format(**{"code": code, "class": self._say["classes"][digit]})
 
     def _reply(self, reading: Reading, command: str, provider: str) -> Document:
-        numbers = _NUMBERS.match(reading.text)
-        code, status = (numbers["code"], numbers["status"]) if numbers else (None, None)
+        code, status = _numbers(reading.text)
         found = classify(reading.text, command=command, provider=provider, rules=self._catalogue.rules)
         lasting = None if code and code[0] in "23" else found.temporary
         classification = self._classification(found) | {"temporary": lasting}
@@ -117,3 +119,11 @@ class Explainer:
             "confidence": {"id": found.confidence, "label": self._say["confidence"][found.confidence]},
             "rule": found.rule,
         }
+
+
+def _numbers(text: str) -> tuple[str | None, str | None]:
+    """The code of a reply, and the first enhanced status that stands behind it in any of its lines."""
+    found = [match for line in text.split("\n") if (match := _NUMBERS.match(line))]
+    code = found[0]["code"] if found else None
+    statuses = (match["status"] for match in found if match["code"] == code and match["status"])
+    return code, next(statuses, None)

@@ -14,6 +14,8 @@ from typing import Final
 MAX_TEXT: Final = 65_536
 """Characters that are read of a text; the rest is left."""
 MAX_LINE: Final = 2_048
+MAX_REPLY_LINES: Final = 20
+"""Lines that are kept of one reply."""
 MAX_FOUND: Final = 100
 """Things that are explained of one text: each takes far more room than it took in the text."""
 
@@ -25,7 +27,7 @@ _IN_LINE = re.compile(
     r"(?<![0-9.:\[/-])(?P<code>[2-5][0-9][0-9])[ -]"
     r"(?=#?[245]\.[0-9]{1,3}\.[0-9]{1,3}\b|(?<![#=][2-5][0-9][0-9][ -])[A-Za-z<])"  # size=550 nrcpt=1 is no reply
 )
-_STATUS = re.compile(r"(?<![0-9.])(?P<status>[245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
+_STATUS = re.compile(r"(?<![0-9.])(?P<status>[245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9]|\.[0-9])")
 _IN_REPLY_TO = re.compile(  # Postfix as a client, Exim, Postfix as a server
     r"(?:in reply to|error from remote mail server after(?: pipelined)?|: reject:|refused to) "
     r"(?P<command>end of DATA|END-OF-MESSAGE|initial connection|talk to me|[A-Za-z]{4,8})",
@@ -98,7 +100,8 @@ def understand_words(words: list[str], names: Names) -> tuple[Reading, ...]:
 
 
 def _lines(text: str, names: Names) -> Iterator[Reading]:
-    command, begun = "CONNECT" if _is_session(text, names) else "", ""
+    command = "CONNECT" if _is_session(text, names) else ""
+    begun: list[str] = []  # the lines of a reply whose last is still to come
     for raw in re.split(r"\r\n|\n|\r", text):
         line = raw[:MAX_LINE].rstrip()
         mark = _MARK.match(line)
@@ -107,23 +110,23 @@ def _lines(text: str, names: Names) -> Iterator[Reading]:
             continue
         verb = "" if mark and mark["server"] else _verb(said, names)
         if verb:
-            command, begun = verb, ""
+            command, begun = verb, []
             continue
         if mark and mark["client"]:
             command = "CONTENT" if said.strip() == "." else command
             continue
         reply = _REPLY.match(said.lstrip())
         if reply and reply["more"] == "-":
-            begun = begun or said.strip()
+            begun = [*begun, said.strip()][:MAX_REPLY_LINES]
             continue
-        found = _reading(begun or said.strip(), command)
+        found = _reading("\n".join([*begun, said.strip()] if reply else [said.strip()]), command)
         command = "CONTENT" if command in ("DATA", "BDAT") and found and found.name == "354" else command
-        begun = ""
+        begun = []
         if found:
             yield found
         else:
             command = _asked(said) or command  # Exim's bounces have the reply in the next line
-    if begun and (found := _reading(begun, command)):
+    if begun and (found := _reading("\n".join(begun), command)):
         yield found
 
 
@@ -154,8 +157,11 @@ def _asked(line: str) -> str:
 
 
 def _reading(line: str, command: str) -> Reading | None:
-    """The reply in a line: at its start, or anywhere in a log line; else an enhanced status with its text."""
-    reply = _REPLY.match(line) or _IN_LINE.search(line)
+    """The reply in a line: at its start, or anywhere in a log line; else an enhanced status with its text.
+
+    ``line`` is several lines when it is a whole reply.
+    """
+    reply = _REPLY.match(line.partition("\n")[0]) or _IN_LINE.search(line)
     status = _STATUS.search(line)
     command = _asked(line) or command
     if reply:

@@ -104,16 +104,22 @@ class Reference:
         language, path = _language(request), request.path_params["path"]
         ending = next((one for one in (".json", ".md") if path.endswith(one)), "")
         path = path.removesuffix(ending)
-        if path == CHOOSER and not ending and request.query_params.get("a"):
-            path = f"{CHOOSER}/{word(request, 'a')}-vs-{word(request, 'b')}"
-            return RedirectResponse(f"/{language}/{quote(path)}", 302)
+        if path.rstrip("/") != path or path in ("", "keywords", "verbs"):  # parts of the list of all codes
+            stripped = path.rstrip("/")
+            return _moved(f"/{language}/{INDEX if stripped in ('', 'keywords', 'verbs') else stripped}", request, 308)
+        if path == CHOOSER and not ending:
+            a, b = (self._book.known_code(word(request, name)) for name in ("a", "b"))
+            if a is not None and b is not None:
+                return RedirectResponse(f"/{language}/{CHOOSER}/{a}-vs-{b}", 302)
+        if path == EXPLAIN and ending:
+            return self._missing(request, language, path + ending)
         try:
             leaf = await run_in_threadpool(self._book.leaf, language, path)
         except Moved as moved:
             return _moved(f"/{language}/{moved.path}{ending}", request, 308)
         except KeyError:
             return self._missing(request, language, path)
-        if ending and path != EXPLAIN:
+        if ending:
             return self._twin(leaf, language, ending)
         return self._shown(request, leaf, language)
 
