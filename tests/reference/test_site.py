@@ -90,6 +90,7 @@ def test_languages_have_the_same_pages(site: Path, book: Book) -> None:
 
 def test_the_sitemap_lists_what_is_for_search_engines(book: Book, tmp_path: Path) -> None:
     build(book, tmp_path, base="https://example.com/smtp/")
+    assert "(https://example.com/smtp/en/codes/455.md)" in (tmp_path / "llms.txt").read_text()
     tree = ElementTree.fromstring((tmp_path / "sitemap.xml").read_text(encoding="utf-8"))
     places = [each.text or "" for each in tree.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
     assert "https://example.com/smtp/ja/compare/220-vs-455.html" in places
@@ -114,4 +115,5 @@ def test_a_folder_with_files_is_left_alone(
     assert main(["reference", "build", str(folder), "--force", "--base-url", "https://example.com"]) == 0
     assert f"pages in {folder}" in capsys.readouterr().out
     assert (folder / "mine.txt").read_text(encoding="utf-8") == "mine"
-    assert main(["reference", "build", str(tmp_path / "other"), "--base-url", "example.com"]) == 64
+    for wrong in ("example.com", 'https://e.example/"x', "https://e.example/\udcff", "https://e.example/<"):
+        assert main(["reference", "build", str(tmp_path / "other"), "--base-url", wrong]) == 64

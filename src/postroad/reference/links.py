@@ -27,6 +27,9 @@ class Links(Protocol):
     def whole(self, path: str) -> str:
         """The page with its host, where that is known; else as ``page``."""
 
+    def whole_twin(self, path: str, ending: str) -> str:
+        """The same as JSON or Markdown, with its host where that is known."""
+
 
 class ServerLinks:
     """Below the root of a server, whose address is ``base`` (without a slash at its end)."""
@@ -51,6 +54,10 @@ class ServerLinks:
     def whole(self, path: str) -> str:
         """With the host by which the reader came."""
         return f"{self._base}/{path}"
+
+    def whole_twin(self, path: str, ending: str) -> str:
+        """The same for another form of the page."""
+        return f"{self._base}/{path}{ending}"
 
 
 class FileLinks:
@@ -80,3 +87,7 @@ class FileLinks:
     def whole(self, path: str) -> str:
         """Absolute when the site's place is known."""
         return f"{self._base}/{path}.html" if self._base else self.page(path)
+
+    def whole_twin(self, path: str, ending: str) -> str:
+        """The same for another form of the page."""
+        return f"{self._base}/{path}{ending}" if self._base else self.twin(path, ending)

@@ -107,7 +107,7 @@ def _llms_lists(book: Book, index: Document, links: Links) -> Iterator[str]:
             yield from ("", f"## {heads[heading]}", "")
         for one in index[kind]:
             said = f": {one['summary']}" if one.get("summary") else ""
-            yield f"- [{one[key]} {one['title']}]({links.twin(f'en/{place}/{one[key]}', '.md')}){said}"
+            yield f"- [{one[key]} {one['title']}]({links.whole_twin(f'en/{place}/{one[key]}', '.md')}){said}"
     yield from ("", f"## {heads['pairs']}", "")
     for one in index["pairs"]:
         name = f"{one['a']}-vs-{one['b']}"
