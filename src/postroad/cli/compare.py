@@ -16,7 +16,7 @@ from postroad.replies.documents import Document, Documents
 @click.command("compare")
 @click.argument("a", metavar="CODE")
 @click.argument("b", metavar="CODE")
-@click.option("--lang", metavar="LANG", help="en, ja …; else POSTROAD_LANG, then the locale.")
+@click.option("--lang", metavar="LANG", help="en, ja, de …; else POSTROAD_LANG, then the locale.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document (postroad.comparison/1).")
 @click.option("--markdown", is_flag=True, help="Markdown.")
 @click.option("--colour", "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True)

@@ -22,7 +22,7 @@ from postroad.replies.understanding import MAX_TEXT
 
 @click.command("explain")
 @click.argument("what", nargs=-1)
-@click.option("--lang", metavar="LANG", help="en, ja …; else POSTROAD_LANG, then the locale.")
+@click.option("--lang", metavar="LANG", help="en, ja, de …; else POSTROAD_LANG, then the locale.")
 @click.option("--command", "command", metavar="VERB", default="", help="The command that was answered, such as RCPT.")
 @click.option("--provider", metavar="NAME", default="", help="Who said it, such as gmail.")
 @click.option("--short", is_flag=True, help="Two lines for each.")
