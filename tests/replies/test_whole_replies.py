@@ -45,6 +45,11 @@ def test_a_status_may_stand_before_a_full_stop() -> None:
     assert item("delivery failed with 5.1.1.")["enhanced"]["code"] == "5.1.1"  # type: ignore[index]
 
 
+def test_a_reply_whose_last_line_never_came_is_explained() -> None:
+    found = Explainer(catalogue(), "en").explain("550-5.1.1 no such user\nconnection lost")["items"]
+    assert [one["classification"]["reason"]["id"] for one in found] == ["user-unknown"]
+
+
 def test_a_reply_without_end_is_bounded() -> None:
     text = str(item("\n".join(["250-more"] * 5_000 + ["250 done"]))["text"])
     assert text.count("\n") <= 20

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from postroad.replies.catalogue import Catalogue
-from postroad.replies.comparison import Comparison, Difference, common_commands, compare
+from postroad.replies.comparison import Comparison, Difference, compare
 from postroad.replies.entries import READERS, CodeFacts, CommandFacts, EnhancedFacts, Step
 
 Document = dict[str, Any]
@@ -297,11 +297,6 @@ class _Facts(Mapping[int, CodeFacts]):
 
     def __len__(self) -> int:
         return len(self._catalogue.codes)
-
-
-def together(catalogue: Catalogue, a: int, b: int) -> tuple[str, ...]:
-    """The commands that both codes can answer."""
-    return common_commands(catalogue.code(a), catalogue.code(b))
 
 
 def _steps(steps: Iterable[Step]) -> list[Document]:

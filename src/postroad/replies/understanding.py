@@ -119,6 +119,8 @@ def _lines(text: str, names: Names) -> Iterator[Reading]:
         if reply and reply["more"] == "-":
             begun = [*begun, said.strip()][:MAX_REPLY_LINES]
             continue
+        if begun and not reply and (cut_off := _reading("\n".join(begun), command)):  # its last line never came
+            yield cut_off
         found = _reading("\n".join([*begun, said.strip()] if reply else [said.strip()]), command)
         command = "CONTENT" if command in ("DATA", "BDAT") and found and found.name == "354" else command
         begun = []
