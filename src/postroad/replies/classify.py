@@ -107,6 +107,12 @@ def classify(reply: Reply | str, *, command: str = "", provider: str = "", rules
     return _verdict(rules.rules[-1], said, rules)
 
 
+def numbers(text: str) -> tuple[str, str]:
+    """The code and the enhanced status of a reply as it was said, each empty where it has none."""
+    said = _read(text[:MAX_TEXT])
+    return said.code, said.status_class + said.status[1:]
+
+
 def _take_apart(reply: Reply | str) -> _Said:
     if isinstance(reply, str):
         return _read(reply[:MAX_TEXT])

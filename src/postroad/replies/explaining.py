@@ -9,13 +9,10 @@ import re
 from typing import Final
 
 from postroad.replies.catalogue import Catalogue
-from postroad.replies.classify import Classification, classify
+from postroad.replies.classify import Classification, classify, numbers
 from postroad.replies.documents import Document, Documents
 from postroad.replies.understanding import Names, Reading, understand, understand_words
 
-_NUMBERS: Final = re.compile(
-    r"(?P<code>[2-5][0-9][0-9])?[ -]?#?(?P<status>[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9]|\.[0-9]))?"  # no IP address
-)
 _CODES: Final = re.compile(r"[1-5][0-9][0-9]\Z")
 
 
@@ -87,7 +84,7 @@ class Explainer:
         return self._say["sentences"]["first_digit"].format(**{"code": code, "class": self._say["classes"][digit]})
 
     def _reply(self, reading: Reading, command: str, provider: str) -> Document:
-        code, status = _numbers(reading.text)
+        code, status = numbers(reading.text)
         found = classify(reading.text, command=command, provider=provider, rules=self._catalogue.rules)
         lasting = None if code and code[0] in "23" else found.temporary
         classification = self._classification(found) | {"temporary": lasting}
@@ -119,11 +116,3 @@ class Explainer:
             "confidence": {"id": found.confidence, "label": self._say["confidence"][found.confidence]},
             "rule": found.rule,
         }
-
-
-def _numbers(text: str) -> tuple[str | None, str | None]:
-    """The code of a reply, and the first enhanced status that stands behind it in any of its lines."""
-    found = [match for line in text.split("\n") if (match := _NUMBERS.match(line))]
-    code = found[0]["code"] if found else None
-    statuses = (match["status"] for match in found if match["code"] == code and match["status"])
-    return code, next(statuses, None)
