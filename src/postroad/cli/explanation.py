@@ -44,7 +44,7 @@ class Explanation:
         """A reply code."""
         digit = str(code["class"]["id"])
         self._head(f"{code['code']}  {code['title']}", self.words["short_classes"][digit], _STYLES.get(digit, "faint"))
-        answers = ", ".join(one["label"] for one in code["commands"])
+        answers = self.words["language"]["separator"].join(one["label"] for one in code["commands"])
         where = [f"{self.label['commands']} {answers}" if answers else "", code["standing"]["label"]]
         if short:
             self.screen.hang("     ", code["summary"], 5)

@@ -24,7 +24,7 @@ class Documents:
         self.catalogue = catalogue
         self.language = language if language in catalogue.languages else "en"
         self._say = catalogue.vocabulary(self.language)
-        self._separator = "、" if self.language == "ja" else ", "
+        self._separator = self._say["language"]["separator"]
 
     # Codes
 
