@@ -25,6 +25,8 @@ class RecipientState(StrEnum):
     """Stays until the operator or a new route releases it; ``note`` says why."""
     DELIVERED = "delivered"
     """The next hop has answered 2yz, or the mailbox holds it."""
+    FAILED = "failed"
+    """Given up: the sender was told in the same transaction, or must not be (null reverse-path, NOTIFY=NEVER)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class NewRecipient:
     """The RCPT parameters, encoded as on the wire (``NOTIFY=NEVER``)."""
     hold: str = ""
     """Not empty: begins HELD, and this says why (``inbox``, ``no route``)."""
+    due: float | None = None
+    """Seconds since the epoch before which nothing is tried (RFC 4865); None: at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class Draft:
     origin: Origin = field(default_factory=Origin)
     transcript: str = ""
     """The SMTP session that brought it, secrets blanked, a line each (``C: …``/``S: …``)."""
+    priority: int = 0
+    """-9 to 9 (RFC 6710): who is due at the same time goes in this order, the highest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,10 @@ class Recipient:
     """The last reply of a next hop, or ours about it."""
     note: str
     """Why it is where it is, for people: hold reason or last fault."""
+    expired: bool = False
+    """FAILED since the time was over; ``reply`` and ``note`` keep the last reason apart from that."""
+    delay_told: bool = False
+    """The sender was sent a report of the delay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +127,25 @@ class Outcome(StrEnum):
     DELIVERED = "delivered"
     DEFERRED = "deferred"
     HELD = "held"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How a request was changed after a refusal, or why it was said again: one rung of the parameter ladder."""
+
+    action: str
+    """``again``, ``omit``, ``seven-bit``, ``one-recipient``, ``no-pipelining``, ``data`` or ``split``."""
+    command: str
+    """``MAIL`` or ``RCPT``: what was refused."""
+    reply: Reply | None
+    """The refusal; None: nothing was refused now, the host is remembered to have done it."""
+    parameters: tuple[str, ...] = ()
+    """The keywords that were left out."""
+    recipients: tuple[int, ...] = ()
+    """Recipient.number of whom it concerns; empty: all of the transaction."""
+    waited: float = 0.0
+    """Seconds before the request was said again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +162,14 @@ class Result:
     """Seconds since the epoch; required when DEFERRED."""
     uncertain: bool = False
     """True when the final reply was lost: the next hop may have it (RFC 1047)."""
+    stage: str = ""
+    """The command that ``reply`` answers (``MAIL``, ``RCPT``, ``DATA``, ``CONTENT``, ``CONNECT``, ``EHLO``, …), or ``""``."""
+    expired: bool = False
+    """FAILED since the time was over, whatever the last reason was."""
+    relayed: bool = False
+    """DELIVERED to a host that sends no reports for us: a "relayed" report is owed (RFC 3461 section 5.2.2)."""
+    delay_told: bool = False
+    """A report of the delay is settled together with this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +185,23 @@ class Attempt:
     """Who answered (``mx.example.net [192.0.2.1]:25``), or ``""``."""
     results: tuple[Result, ...]
     transcript: str = ""
+    security: str = ""
+    """TLS as it was had (``TLSv1.3 …, certificate verified``), or ``in clear`` and why; ``""``: no connection."""
+    steps: tuple[Step, ...] = ()
+    """What was changed on the way, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """An attempt as it is kept after its message is gone."""
+
+    line: int
+    """Grows with every attempt of a shard: the order of the journal, for paging and following."""
+    message: MessageId
+    reverse_path: str
+    forward_paths: dict[int, str]
+    """Recipient.number -> forward-path, for the recipients of ``attempt.results``."""
+    attempt: Attempt
 
 
 @dataclass(frozen=True, slots=True)

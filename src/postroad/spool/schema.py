@@ -67,8 +67,8 @@ CREATE TABLE counter (
 """
 
 #: The number that stands for a state in the tables is its place here.
-STATES: Final = (RecipientState.QUEUED, RecipientState.HELD, RecipientState.DELIVERED)
-QUEUED, HELD, DELIVERED = range(3)
+STATES: Final = (RecipientState.QUEUED, RecipientState.HELD, RecipientState.DELIVERED, RecipientState.FAILED)
+QUEUED, HELD, DELIVERED, FAILED = range(4)
 STATE_NUMBERS: Final = {state: number for number, state in enumerate(STATES)}
 
 MESSAGE_COLUMNS: Final = "sequence, id, reverse_path, parameters, received_at, size, origin"
