@@ -407,18 +407,43 @@ def test_lmtp() -> None:
     assert fates(run(work())) == [Fate.DELIVERED, Fate.NEVER]
 
 
-def test_abort_ends_what_is_under_way() -> None:
+@pytest.mark.parametrize("lines", [0, 1, 2])
+def test_abort_ends_what_is_under_way(lines: int) -> None:
+    """While the greeting is waited for, during EHLO, and inside the transaction."""
+
     async def play(peer: Peer) -> None:
-        await peer.greet()
+        if lines:
+            await peer.say(b"220 hi\r\n")
+            await peer.hear()
+        if lines > 1:
+            await peer.say(b"250 me\r\n")
+        await peer.reader.read(1)
         await peer.reader.read()
 
     async def work() -> Report:
         async with host(play) as (port, peers):
             way = transport(timeouts=ClientTimeouts())
             task = asyncio.create_task(way.deliver(consignment(port)))
-            await until(lambda: peers and len(peers[0].heard) == 1)
+            await until(lambda: peers and len(peers[0].heard) == min(lines, 1))
             way.abort("we are stopping")
             return await task
 
     (handed,) = run(work()).handed
     assert (handed.fate, handed.note) == (Fate.NOT_NOW, "we are stopping")
+
+
+def test_whoever_is_cancelled_while_it_connects_leaves_no_connection() -> None:
+    async def play(peer: Peer) -> None:
+        assert await peer.reader.read() == b""
+
+    async def work() -> None:
+        async with host(play) as (port, peers):
+            way = transport()
+            task = asyncio.create_task(way.deliver(consignment(port)))
+            await until(lambda: peers)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await way.close()
+
+    run(work())

@@ -47,6 +47,7 @@ class SmtpTransport:
         self._keep = keep if keep is not None else Keep()
         self._idle: dict[Target, list[tuple[SmtpClient, asyncio.TimerHandle]]] = {}
         self._active: set[SmtpClient] = set()
+        self._connecting: dict[asyncio.Task[SmtpClient], str] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     async def deliver(self, consignment: Consignment) -> Report:
@@ -61,7 +62,7 @@ class SmtpTransport:
             if report is not None:
                 return report
         try:
-            client = await SmtpClient.connect(target, self._options)
+            client = await self._connect(target)
         except ConnectFault as fault:
             handed = same_for_all(consignment, Fate.NOT_NOW, fault.message, fault.reply)
             return Report(handed, fault.host, fault.transcript)
@@ -73,9 +74,12 @@ class SmtpTransport:
         return report
 
     def abort(self, why: str) -> None:
-        """Close every connection that is in use."""
+        """Close every connection that is in use or on its way."""
         for client in list(self._active):
             client.abort(why)
+        for task in self._connecting:
+            self._connecting[task] = why
+            task.cancel()
 
     async def close(self) -> None:
         """Say QUIT on idle connections."""
@@ -135,6 +139,22 @@ class SmtpTransport:
         return answers
 
     # --- connections
+
+    async def _connect(self, target: Target) -> SmtpClient:
+        """A new connection; raises ConnectFault, after ``abort`` too."""
+        task = asyncio.get_running_loop().create_task(SmtpClient.connect(target, self._options))
+        self._connecting[task] = ""
+        try:
+            await asyncio.wait((task,))
+        finally:
+            why = self._connecting.pop(task)
+            if not task.done():
+                task.cancel()
+        if not why:
+            return task.result()
+        if not task.cancelled() and task.exception() is None:
+            task.result().abort(why)
+        raise ConnectFault(why, str(target))
 
     def _take(self, target: Target) -> SmtpClient | None:
         """An idle connection that still stands."""
