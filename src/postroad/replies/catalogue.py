@@ -55,6 +55,11 @@ class Catalogue:
         """The short words of a language: labels, headings, names of classes and actors."""
         return self._read(f"locales/{self._known(language)}/vocabulary.toml")
 
+    def texts(self, name: str, language: str) -> Mapping[str, Any]:
+        """What one part of the program says (``locales/LL/NAME.toml``), in English where the language lacks the file."""
+        path = f"locales/{self._known(language)}/{name}.toml"
+        return self._read(path) if (self._root / path).exists() else self._read(f"locales/{ENGLISH}/{name}.toml")
+
     # Reply codes
 
     @cached_property
