@@ -62,7 +62,7 @@ def offered(given: Given) -> ExtensionSet:
         "REQUIRETLS": extensions.REQUIRETLS,
         "MT-PRIORITY": extensions.MT_PRIORITY,
         "DELIVERBY": extensions.deliver_by(),
-        "FUTURERELEASE": extensions.future_release(timedelta(days=30), datetime(2099, 1, 1, tzinfo=UTC)),
+        "FUTURERELEASE": extensions.future_release(timedelta(days=30), lambda: datetime(2098, 12, 2, tzinfo=UTC)),
     }
     return ExtensionSet(tuple(known[keyword] for keyword in given.offered))
 

@@ -35,7 +35,7 @@ ALL = (
     extensions.REQUIRETLS,
     extensions.MT_PRIORITY,
     extensions.deliver_by(),
-    extensions.future_release(timedelta(days=30), datetime(2099, 1, 1, tzinfo=UTC)),
+    extensions.future_release(timedelta(days=30), lambda: datetime(2098, 12, 2, tzinfo=UTC)),
 )
 PARAMETERS = [parameter for extension in ALL for parameter in extension.parameters]
 

@@ -385,3 +385,25 @@ def test_hold_for_and_hold_until_exclude_each_other() -> None:
     assert check(Given({HOLDFOR: timedelta(seconds=1)})) is None
     assert check(Given({HOLDUNTIL: moment})) is None
     assert check(Given()) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        (Given({HOLDFOR: timedelta(days=30)}), False),
+        (Given({HOLDFOR: timedelta(days=30, seconds=1)}), True),
+        (Given({HOLDUNTIL: datetime(2099, 1, 1, tzinfo=UTC)}), False),
+        (Given({HOLDUNTIL: datetime(2099, 1, 1, 0, 0, 1, tzinfo=UTC)}), True),
+        (Given({HOLDUNTIL: datetime(1999, 1, 1, tzinfo=UTC)}), False),
+        (Given({HOLDFOR: timedelta(seconds=60), BY: DeliverBy(61, True, False)}), False),
+        (Given({HOLDFOR: timedelta(seconds=60), BY: DeliverBy(59, True, False)}), True),
+        (Given({HOLDUNTIL: datetime(2098, 12, 2, 0, 1, tzinfo=UTC), BY: DeliverBy(59, False, False)}), True),
+    ],
+)
+def test_nothing_is_held_longer_than_announced_nor_after_its_by_time(given: Given, refused: bool) -> None:
+    """RFC 4865 sections 4.2 and 5.2.2; the set was told that now is 2098-12-02, and holds 30 days at most."""
+    check = ALL[-1].check
+    assert check is not None
+    reply = check(given)
+    assert (reply is not None) is refused
+    assert reply is None or (reply.code, str(reply.enhanced)) == (501, "5.5.4")

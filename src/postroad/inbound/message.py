@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 from postroad.envelope import Draft, MessageId, Origin
 from postroad.errors import SpoolError, StorageFull
+from postroad.inbound import submission
 from postroad.inbound.reception import Reception
 from postroad.message import trace
 from postroad.message.header import HeaderTap, count_received
@@ -83,6 +85,9 @@ class IncomingMessage:
         now = reception.clock.wall()
         parameters = transaction.sender.parameters
         recipients = tuple(reception.addressing.new_recipient(given) for given in transaction.recipients)
+        due = submission.release_at(parameters, now) if parameters else None
+        if due is not None:
+            recipients = tuple(replace(one, due=due) for one in recipients)
         prefix = trace.received(
             source=trace.client(facts.hello, facts.peer_host),
             host=reception.config.hostname,
@@ -94,6 +99,8 @@ class IncomingMessage:
             only_recipient=recipients[0].forward_path if len(recipients) == 1 else "",
             date=trace.date_time(now),
         )
+        if reception.is_submission:
+            prefix += submission.missing_fields(transaction.header, message_id, reception.config.hostname, now)
         return Draft(
             id=message_id,
             reverse_path="" if transaction.reverse_path is None else str(transaction.reverse_path),
@@ -103,6 +110,7 @@ class IncomingMessage:
             parameters=str(parameters),
             origin=origin_of(facts),
             transcript=with_last_words(transcript, message_id) if transcript else "",
+            priority=submission.priority(parameters, bool(facts.account) or facts.trusted) if parameters else 0,
         )
 
 

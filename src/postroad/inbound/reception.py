@@ -108,12 +108,17 @@ class Reception:
     keep_transcripts: bool = False
     """Store each message's session with it, and record every session; else only refused sessions are recorded."""
 
+    @property
+    def is_submission(self) -> bool:
+        """Whether authors' programs talk to this listener (RFC 6409)."""
+        return self.name in ("submission", "submissions")
+
     def traits(self, peer_host: str) -> Traits:
         """What decides which extensions a client is offered, before TLS and AUTH."""
         address = address_of(peer_host) if self.auth_in_clear_on_loopback else None
         return Traits(
             auth_in_clear=address is not None and address.is_loopback,
-            submission=self.name.startswith("submission"),
+            submission=self.is_submission,
         )
 
 

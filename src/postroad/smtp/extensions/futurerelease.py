@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from postroad.errors import ParameterSyntaxError
 from postroad.replies import Reply
+from postroad.smtp.extensions.deliverby import BY
 from postroad.smtp.parameters import Extension, Given, OnRefusal, Parameter, Traits
 from postroad.smtp.states import Verb
 
@@ -17,6 +19,10 @@ _DATE_TIME = re.compile(
 
 #: RFC 4865 section 4: one of the two, once.
 BOTH_GIVEN = Reply(501, "HOLDFOR and HOLDUNTIL exclude each other", "5.5.4")
+#: RFC 4865 section 4.2, points 7 and 8.
+TOO_LATE = Reply(501, "The message would be held longer than FUTURERELEASE announces", "5.5.4")
+#: RFC 4865 section 5.2.2.
+AFTER_BY = Reply(501, "The message would be held until after its BY time", "5.5.4")
 
 
 def _parse_holdfor(text: str | None) -> timedelta:
@@ -64,21 +70,41 @@ HOLDUNTIL = Parameter(
 )
 
 
-def _check(given: Given) -> Reply | None:
-    return BOTH_GIVEN if HOLDFOR in given and HOLDUNTIL in given else None
+def held_for(given: Given, now: datetime) -> timedelta:
+    """How long a message that came ``now`` with these parameters of MAIL is to be held; zero: not at all."""
+    interval, moment = given.get(HOLDFOR), given.get(HOLDUNTIL)
+    if interval is not None:
+        return interval
+    return max(moment - now, timedelta()) if moment is not None else timedelta()
 
 
-def future_release(max_interval: timedelta, max_date_time: datetime) -> Extension:
-    """The extension as announced: the longest interval and the latest moment (RFC 4865 section 4)."""
-    line = f"FUTURERELEASE {_encode_holdfor(max_interval)} {_encode_holduntil(max_date_time)}"
+def future_release(max_interval: timedelta, now: Callable[[], datetime]) -> Extension:
+    """The extension for holding at most ``max_interval``, which is announced as interval and as moment (RFC 4865 section 4).
+
+    A set of extensions keeps the line of its first session: the moment in it only grows older, so that a client who
+    heeds it is never refused.
+    """
 
     def announce(traits: Traits) -> str | None:
-        return line if traits.submission else None
+        if not traits.submission:
+            return None
+        return f"FUTURERELEASE {_encode_holdfor(max_interval)} {_encode_holduntil(now() + max_interval)}"
+
+    def check(given: Given) -> Reply | None:
+        if HOLDFOR not in given and HOLDUNTIL not in given:
+            return None
+        if HOLDFOR in given and HOLDUNTIL in given:
+            return BOTH_GIVEN
+        held = held_for(given, now())
+        by = given.get(BY)
+        if held > max_interval:
+            return TOO_LATE
+        return AFTER_BY if by is not None and held.total_seconds() > by.seconds else None
 
     return Extension(
         keyword="FUTURERELEASE",
         rfc="RFC 4865",
         parameters=(HOLDFOR, HOLDUNTIL),
         announce=announce,
-        check=_check,
+        check=check,
     )
