@@ -17,13 +17,15 @@ MAX_ADDRESSES: Final = 10
 
 
 class UseTls(Enum):
-    """What to do about STARTTLS."""
+    """What to do about STARTTLS (with TLS from the first octet: which certificates are good)."""
 
     NEVER = "never"
     OPPORTUNISTIC = "opportunistic"
-    """When offered, with any certificate."""
+    """When offered, with any certificate; in clear when the handshake fails."""
     REQUIRED = "required"
-    """Or no mail; the context says which certificates are good."""
+    """Or no mail; any certificate."""
+    VERIFIED = "verified"
+    """Or no mail; the certificate must carry the host's name and lead to a trusted authority."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 from postroad.address import Mailbox
 from postroad.errors import PostroadError, RemoteProtocolError
@@ -36,6 +36,13 @@ _HIGH_WATER: Final = 256 * 1024
 _TRANSCRIPT_END: Final = 32 * 1024
 
 
+#: How far the beginning of a session came.
+ConnectStage = Literal["CONNECT", "GREETING", "EHLO", "STARTTLS", "AUTH"]
+
+#: Direction (``C`` we, ``S`` the host, ``*`` a remark) and text of one line, secrets blanked.
+Listener = Callable[[str, str], None]
+
+
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
     """How we present ourselves and how long we wait."""
@@ -50,6 +57,18 @@ class ClientOptions:
     """Seconds for each address."""
     account: str = ""
     password: str = field(default="", repr=False)
+    verifying: ssl.SSLContext | None = None
+    """For VERIFIED; None: with the system's authorities."""
+    implicit_tls: bool = False
+    """TLS from the first octet (RFC 8314), with the certificates that ``tls`` asks for."""
+    source: str = ""
+    """The address to connect from; empty: the system chooses."""
+    mechanisms: tuple[str, ...] = ()
+    """SASL mechanisms in the order of preference; empty: PLAIN, LOGIN."""
+    auth_in_clear: bool = False
+    """Whether the password may go to another machine without TLS."""
+    listener: Listener | None = None
+    """Hears every line as it is said; see ``SmtpClient.on_line``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +80,34 @@ class Letter:
     content: Callable[[], AsyncIterator[bytes]]
     """The octets in blocks, CRLF everywhere; called once, when the host wants them."""
     parameters: Given = NOTHING_GIVEN
+    bdat: bool = False
+    """Content by BDAT (RFC 3030); the host must have announced CHUNKING."""
+    pipelining: bool = True
+    """Whether a group of commands goes out at once where the host announced PIPELINING."""
 
 
 class ConnectFault(PostroadError):
     """No session came about: no connection, a refusal before MAIL, garbage, or a deadline passed."""
 
-    def __init__(self, message: str, host: str = "", reply: Reply | None = None, transcript: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        host: str = "",
+        reply: Reply | None = None,
+        transcript: str = "",
+        stage: ConnectStage = "CONNECT",
+        seconds: float = 0.0,
+    ) -> None:
         super().__init__(message)
         self.host = host
         self.reply = reply
         """The host's, when it refused in words."""
         self.transcript = transcript
+        """Of every address that was tried, in turn."""
+        self.stage: ConnectStage = stage
+        """How far the last address came: no connection, no proper greeting, EHLO, STARTTLS or AUTH not done."""
+        self.seconds = seconds
+        """How long all of it took."""
 
 
 class _HandshakeFault(ConnectFault):

@@ -48,6 +48,7 @@ from postroad.smtp.events import NEED_DATA
 from postroad.smtp.extensions import DSN, EIGHTBITMIME, MT_PRIORITY, REQUIRETLS, SMTPUTF8, auth, deliver_by, size
 from postroad.smtp.extensions.binarymime import is_binary
 from postroad.smtp.parameters import ExtensionSet
+from postroad.smtp.peer_limits import PeerLimits, read_limits
 from postroad.smtp.reply_framing import ReplyFramer, shortened
 from postroad.smtp.states import State, Verb, permitted
 from postroad.smtp.transcript import Transcript
@@ -87,6 +88,7 @@ class ClientEngine:
         "announced",
         "authenticated",
         "greeting",
+        "limits",
         "lmtp",
         "progress",
         "state",
@@ -112,6 +114,8 @@ class ClientEngine:
         self.state = State.CONNECTED
         self.announced: dict[str, str] = {}
         """The extensions of the last EHLO: keyword in capitals -> its parameters."""
+        self.limits = PeerLimits()
+        """What the last EHLO said about LIMITS (RFC 9422)."""
         self.greeting: Reply | None = None
         self.tls = False
         self.authenticated = False
@@ -333,6 +337,7 @@ class ClientEngine:
                 before = self.announced.get(keyword)
                 # "AUTH=LOGIN" beside "AUTH PLAIN": hosts from before RFC 2554 are announced to twice
                 self.announced[keyword] = f"{before} {parameters}".strip(" ") if before else parameters
+        self.limits = read_limits(self.announced.get("LIMITS", ""))
 
     def _handshake_due(self, reply: Reply) -> TlsReady:
         if not self._framer.is_empty:
