@@ -6,6 +6,8 @@ No connection is made and no server is imported; the catalogue's files are read 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from postroad.replies import Reply
 from postroad.replies.catalogue import catalogue
@@ -14,7 +16,18 @@ from postroad.replies.classify import classify as _classify
 from postroad.replies.documents import Document, Documents
 from postroad.replies.explaining import Explainer
 
-__all__ = ["Classification", "Document", "classify", "compare", "explain", "get", "known", "languages"]
+__all__ = [
+    "Classification",
+    "Document",
+    "classify",
+    "compare",
+    "explain",
+    "explain_reply",
+    "get",
+    "known",
+    "languages",
+    "texts",
+]
 
 
 def known() -> tuple[int, ...]:
@@ -45,6 +58,16 @@ def compare(a: int, b: int, language: str = "en") -> Document:
 def explain(text: str, language: str = "en", *, command: str = "", provider: str = "") -> Document:
     """What can be explained in a text: a reply, a log line, a transcript. Never raises for what is in the text."""
     return Explainer(catalogue(), language).explain(text, command=command, provider=provider)
+
+
+def texts(part: str, language: str = "en") -> Mapping[str, Any]:
+    """The words of one part of the program (``"send"``), in English where the language lacks them."""
+    return catalogue().texts(part, language)
+
+
+def explain_reply(reply: Reply, language: str = "en", *, command: str = "", provider: str = "") -> Document:
+    """Explain one reply that was heard; the document has exactly one item, of kind ``reply``."""
+    return Explainer(catalogue(), language).explain_reply(reply, command=command, provider=provider)
 
 
 def classify(reply: Reply | str, *, command: str = "", provider: str = "") -> Classification:

@@ -11,6 +11,7 @@ from typing import Final
 from postroad.replies.catalogue import Catalogue
 from postroad.replies.classify import Classification, classify, numbers
 from postroad.replies.documents import Document, Documents
+from postroad.replies.reply import Reply
 from postroad.replies.understanding import Names, Reading, understand, understand_words
 
 _CODES: Final = re.compile(r"[1-5][0-9][0-9]\Z")
@@ -46,6 +47,13 @@ class Explainer:
         else:
             readings = understand_words(words, names_of(self._catalogue))
         return self._explained(readings, command, provider)
+
+    def explain_reply(self, reply: Reply, *, command: str = "", provider: str = "") -> Document:
+        """Explain one reply that was heard, as one item, however little its text says."""
+        text = str(reply)
+        item: Document = {"kind": "reply", "text": text}
+        item |= self._reply(Reading("reply", text, text), command, provider)
+        return {"schema": "postroad.explanation/1", "language": self.documents.language, "items": [item]}
 
     def _explained(self, readings: tuple[Reading, ...], command: str, provider: str) -> Document:
         return {
