@@ -31,6 +31,7 @@ PROTOCOL = ("smtp/*", "message/*", "replies/*", "inbound/*", "address.py", "net/
 REPLY_MAKERS = (
     "replies/*",
     "smtp/refusals.py",
+    "smtp/undeliverable.py",  # what the client side answers itself
     "smtp/parameters.py",  # the table of 455, 501 and 555
     "smtp/extensions/*",
     "smtp/sasl/*",
