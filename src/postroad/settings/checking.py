@@ -19,9 +19,36 @@ def verify(settings: Settings) -> None:
         faults += _check_tls(settings, settings.tls)
     if settings.user:
         faults += _check_user(settings)
+    faults += _check_passwords(settings)
     faults += _check_state(settings)
     if faults:
         raise SettingsErrors(faults)
+
+
+def password_files(settings: Settings) -> dict[str, Path]:
+    """Where passwords for other hosts are: ``outbound.password_file`` -> its path."""
+    files = {"outbound.password_file": settings.outbound.password_file}
+    files |= {f"destination.{n}.password_file": one.password_file for n, one in enumerate(settings.destinations)}
+    return {key: path for key, path in files.items() if path is not None}
+
+
+def read_password(path: Path) -> str:
+    """The first line of a file that only its owner and group may read; raises SettingsError."""
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            octets = file.read(4097)
+    except OSError as fault:
+        raise SettingsError(f"{path}: {os.strerror(fault.errno or 0)}") from fault
+    if mode & stat.S_IROTH:
+        raise SettingsError(f"{path} is readable by everyone (mode {mode:04o})", f"chmod 600 {path}")
+    try:
+        password = octets.partition(b"\n")[0].removesuffix(b"\r").decode("utf-8")
+    except UnicodeDecodeError as fault:
+        raise SettingsError(f"{path} is not UTF-8 text") from fault
+    if not password or len(octets) > 4096 or not password.isprintable():
+        raise SettingsError(f"{path} has no password in its first line", "one line, at most 4096 octets")
+    return password
 
 
 def create_state(path: Path) -> None:
@@ -53,6 +80,18 @@ def _check_tls(settings: Settings, tls: Tls) -> list[SettingsError]:
         if key == "tls.key" and mode & stat.S_IROTH:
             faults.append(_fault(settings, key, f"file is readable by everyone (mode {mode:04o})", f"chmod 600 {path}"))
     return faults or _check_pair(settings, tls)
+
+
+def _check_passwords(settings: Settings) -> list[SettingsError]:
+    faults = []
+    for key, path in password_files(settings).items():
+        try:
+            read_password(path)
+        except SettingsError as fault:
+            shown = ".".join(part for part in key.split(".") if not part.isdecimal())
+            place = settings.places.get(key, "")
+            faults.append(SettingsError(f"{place}: {shown}: {fault.message}".removeprefix(": "), fault.hint))
+    return faults
 
 
 def _check_pair(settings: Settings, tls: Tls) -> list[SettingsError]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from postroad.settings.model import Address, Dev, Limits, Settings
+from postroad.settings.outgoing import check_outgoing
 from postroad.settings.tables import Faults
 
 #: sun_path of sockaddr_un holds 108 octets on Linux, 104 on BSD, a NUL included.
@@ -20,6 +21,7 @@ def check_coherence(settings: Settings, faults: Faults) -> None:
     _check_names(settings, faults)
     _check_accounts(settings, faults)
     _check_limits(settings.limits, faults)
+    check_outgoing(settings.outbound, settings.destinations, [one.name for one in settings.domains], faults)
     if settings.dev is not None:
         _check_dev(settings, settings.dev, faults)
 
@@ -83,6 +85,7 @@ def _check_addresses(settings: Settings, faults: Faults) -> None:
 def _check_names(settings: Settings, faults: Faults) -> None:
     for table, names in (
         ("domain", [domain.name for domain in settings.domains]),
+        ("destination", [one.name for one in settings.destinations]),
         (settings.people, [account.name for account in settings.accounts]),
     ):
         for index, name in enumerate(names):
@@ -129,7 +132,7 @@ def _check_dev(settings: Settings, dev: Dev, faults: Faults) -> None:
                 f"[[{table}]] beside [dev]: dev mode catches every mail and takes any password",
                 "remove one",
             )
-    for key in ("outbound", "retry", "user"):
+    for key in ("outbound", "destination", "retry", "reports", "journal", "user"):
         if key in faults.places:
             faults.add(key, f"{key} beside [dev]: nothing leaves the machine in dev mode", "remove one")
     if dev.open_to_network:

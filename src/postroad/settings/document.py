@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Final
 
 from postroad.settings.coherence import shown
-from postroad.settings.model import Domain, Limits, Listener, Settings
+from postroad.settings.model import Destination, Domain, Journal, Limits, Listener, Outbound, Reports, Settings, Terms
 
 Document = dict[str, Any]
 
@@ -23,7 +24,7 @@ def document(settings: Settings) -> Document:
         found["tls"] = {"cert": str(tls.cert), "key": str(tls.key), "minimum": tls.minimum}
     found["smtp"] = {"show_version": settings.smtp.show_version, "expn": settings.smtp.expn}
     found["smtp"] |= {"help_url": settings.smtp.help_url} if settings.smtp.help_url else {}
-    found |= {role: _listener(listener) for role, listener in settings.listeners if role != "dev"}
+    found |= {role: _listener(one, role != "mx") for role, one in settings.listeners if role != "dev"}
     if settings.web is not None:
         found["web"] = {"listen": list(map(shown, settings.web.listen))}
         found["web"] |= {"public_url": settings.web.public_url} if settings.web.public_url else {}
@@ -33,8 +34,14 @@ def document(settings: Settings) -> Document:
         rules = [{key: value for key, value in rule.fields().items() if value not in ("", None)} for rule in dev.chaos]
         found["dev"] |= {"chaos": rules} if rules else {}
         return found
-    found["retry"] = {"schedule": list(settings.retry.schedule), "expire": settings.retry.expire}
+    retry = settings.retry
+    notice = False if retry.delay_notice is None else retry.delay_notice
+    found["outbound"] = _outbound(settings.outbound)
+    found["retry"] = {"schedule": list(retry.schedule), "expire": retry.expire, "delay_notice": notice}
+    found["reports"] = _set(settings.reports, Reports)
+    found["journal"] = _set(settings.journal, Journal)
     found["domain"] = list(map(_domain, settings.domains))
+    found["destination"] = list(map(_destination, settings.destinations))
     found[settings.people] = [
         {"name": account.name, "password_hash": HIDDEN}
         | ({"senders": list(account.senders)} if account.senders is not None else {})
@@ -43,20 +50,39 @@ def document(settings: Settings) -> Document:
     return {key: value for key, value in found.items() if value != []}
 
 
-def _listener(listener: Listener) -> Document:
+def _listener(listener: Listener, submission: bool) -> Document:
     return {
         "listen": list(map(shown, listener.listen)),
         "auth": listener.auth,
         "trusted_networks": list(map(str, listener.trusted_networks)),
         "greet_delay": listener.greet_delay,
         "bare_newline": listener.bare_newline,
-    }
+    } | ({"hold_for": listener.hold_for} if submission else {})
 
 
 def _domain(domain: Domain) -> Document:
     recipients = "*" if domain.recipients is None else list(domain.recipients)
     found: Document = {"name": domain.name, "recipients": recipients, "deliver": domain.deliver}
-    return found | ({"postmaster": domain.postmaster} if domain.postmaster else {})
+    return found | ({"postmaster": domain.postmaster} if domain.postmaster else {}) | _set(domain.terms, Terms)
+
+
+def _destination(one: Destination) -> Document:
+    written = {"name": one.name, "via": one.via, "account": one.account, "password_file": one.password_file}
+    return {key: str(value) for key, value in written.items() if value} | _set(one.terms, Terms)
+
+
+def _outbound(outbound: Outbound) -> Document:
+    found = _set(outbound, Outbound)
+    found |= {"resolver": list(map(shown, outbound.resolver))} if outbound.resolver else {}
+    return found | {"allow_networks": list(map(str, outbound.allow_networks))}
+
+
+def _set(found: object, kind: type) -> Document:
+    """The fields that have a value, as TOML has them."""
+    values = {name: getattr(found, name) for name in kind.__slots__}  # type: ignore[attr-defined]
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    kept = {name: value for name, value in plain.items() if value not in (None, "", ())}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
 
 
 def _limits(limits: Limits) -> Document:

@@ -22,6 +22,9 @@ Address = tuple[str, int]
 BareNewline = Literal["reject", "normalize"]
 TlsVersion = Literal["1.2", "1.3"]
 Role = Literal["mx", "submission", "submissions", "dev"]
+TlsPolicy = Literal["never", "opportunistic", "require", "verify"]
+ReportLanguage = Literal["sender", "en", "ja", "both"]
+DoubleBounces = Literal["postmaster", "drop"]
 
 LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -38,6 +41,8 @@ class Listener:
     """Whoever connects from here may send to anybody without a password."""
     greet_delay: float = 0.0
     """Seconds between accept and greeting; who talks before it is an early talker."""
+    hold_for: float = 0.0
+    """Seconds that a message may ask to be held (RFC 4865); 0: it may not ask."""
     bare_newline: BareNewline = "reject"
     """What becomes of a bare CR or LF in content: refused with 550 5.5.2, or made CRLF."""
     optional: bool = False
@@ -75,6 +80,19 @@ class Web:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """How one domain's mail is delivered, where that differs from all others'; None: it does not."""
+
+    tls: TlsPolicy | None = None
+    schedule: tuple[float, ...] | None = None
+    expire: float | None = None
+    connections: int | None = None
+    """At the same time to one site."""
+    rate: int | None = None
+    """Messages a minute to one site; 0: no limit."""
+
+
+@dataclass(frozen=True, slots=True)
 class Domain:
     """A domain whose mail we take."""
 
@@ -86,6 +104,69 @@ class Domain:
     """The local parts that exist, in any case; None: every one."""
     postmaster: str = ""
     """The mailbox that gets what is sent to postmaster; empty: the domain's own postmaster."""
+    terms: Terms = field(default_factory=Terms)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A domain that is not ours, and how its mail goes."""
+
+    name: str
+    via: str = ""
+    """A route; empty: as all other mail."""
+    account: str = ""
+    password_file: Path | None = None
+    terms: Terms = field(default_factory=Terms)
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """Mail that leaves for domains that are not ours."""
+
+    via: str = "mx"
+    """``mx``, ``smtp:HOST:PORT`` (a smarthost) or ``hold``."""
+    account: str = ""
+    """For AUTH at the smarthost."""
+    password_file: Path | None = None
+    """Its first line is the password."""
+    tls: TlsPolicy = "opportunistic"
+    resolver: tuple[Address, ...] = ()
+    """Name servers; none: the system's."""
+    allow_networks: tuple[Network, ...] = ()
+    """Networks that may be dialled although they are private, loopback or otherwise none of the internet's."""
+    source: tuple[str, ...] = ()
+    """Own addresses to call from, at most one of each family."""
+    port: int = 25
+    """Where the hosts of an MX record listen."""
+    ipv4: bool = True
+    ipv6: bool = True
+    connections: int = 100
+    """At the same time in all."""
+    connections_per_site: int = 20
+    rate: int = 0
+    """Messages a minute to one site; 0: no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """What senders are told, and how (RFC 3461 to 3464)."""
+
+    language: ReportLanguage = "sender"
+    """``sender``: the language of the mail, both when it says none."""
+    double_bounces: DoubleBounces = "postmaster"
+    """What becomes of a report that cannot be delivered."""
+    postmaster: str = ""
+    """Who gets those; empty: ``postmaster@`` our hostname."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """How long attempts are remembered after their messages are gone."""
+
+    keep: float = 30 * 86400.0
+    """Seconds."""
+    size: int = GIB
+    """Octets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +187,8 @@ class Retry:
     """Seconds between attempts; the last one repeats."""
     expire: float = 432000.0
     """Seconds after acceptance when trying ends (RFC 5321 section 4.5.4.1: 4 to 5 days)."""
+    delay_notice: float | None = 14400.0
+    """Seconds after which the sender is told once that mail is late; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +259,11 @@ class Settings:
     accounts: tuple[Account, ...] = ()
     people: Literal["user", "account"] = "user"
     """The name of the tables that ``accounts`` were written in."""
+    outbound: Outbound = field(default_factory=Outbound)
+    destinations: tuple[Destination, ...] = ()
     retry: Retry = field(default_factory=Retry)
+    reports: Reports = field(default_factory=Reports)
+    journal: Journal = field(default_factory=Journal)
     limits: Limits = field(default_factory=Limits)
     dev: Dev | None = None
     """Not None: dev mode; every listener is then a developer's."""

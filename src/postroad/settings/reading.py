@@ -12,6 +12,7 @@ from typing import Final, Literal
 from postroad.address import parse_mailbox
 from postroad.errors import AddressSyntaxError, PostroadError, SettingsError
 from postroad.inbox.chaos_rules import ChaosRule, read_rule
+from postroad.settings import outgoing
 from postroad.settings import values as v
 from postroad.settings.coherence import check_coherence
 from postroad.settings.hostname import default_hostname
@@ -22,10 +23,13 @@ from postroad.settings.model import (
     BareNewline,
     Dev,
     Domain,
+    Journal,
     Limits,
     Listener,
     Network,
+    Outbound,
     Overrides,
+    Reports,
     Retry,
     Settings,
     Smtp,
@@ -38,6 +42,7 @@ from postroad.settings.tables import Faults, Table
 
 DEV_PORT: Final = 1025
 DEV_WEB_PORT: Final = 8025
+_DAY: Final = 86400.0
 _AT_LINE = re.compile(r" ?\(at line ([0-9]+), column [0-9]+\)")
 
 
@@ -107,10 +112,9 @@ class _Reading:
         people: Literal["user", "account"] = "user" if top.holds_tables("user") else "account"
         top.later("workers", (1,), "more than one worker")
         top.later("language", ("en",), "another language than English on the wire")
-        top.table("outbound", _outbound)
-        mx = top.table("mx", lambda table: self._listener(table, (25,), auth=False))
-        submission = top.table("submission", lambda table: self._listener(table, (587,), auth=True))
-        submissions = top.table("submissions", lambda table: self._listener(table, (465,), auth=True))
+        mx = top.table("mx", lambda table: self._listener(table, (25,), submission=False))
+        submission = top.table("submission", lambda table: self._listener(table, (587,), submission=True))
+        submissions = top.table("submissions", lambda table: self._listener(table, (465,), submission=True))
         trusted = tuple(n for one in (mx, submission, submissions) if one is not None for n in one.trusted_networks)
         settings = Settings(
             hostname=self._hostname(top, dev_mode),
@@ -125,7 +129,11 @@ class _Reading:
             domains=top.tables("domain", _domain),
             accounts=top.tables(people, _account),
             people=people,
-            retry=top.table("retry", _retry) or Retry(),
+            outbound=top.table("outbound", outgoing.outbound) or Outbound(),
+            destinations=top.tables("destination", outgoing.destination),
+            retry=top.table("retry", outgoing.retry) or Retry(),
+            reports=top.table("reports", outgoing.reports) or Reports(),
+            journal=top.table("journal", outgoing.journal) or Journal(),
             limits=top.table("limits", lambda table: _limits(table, trusted)) or Limits(exempt=_exempt(trusted)),
             dev=top.table("dev", self._dev),
             path=self.path,
@@ -151,15 +159,16 @@ class _Reading:
             return self.overrides.state.absolute()
         return written if written is not None else default_state(dev_mode)
 
-    def _listener(self, table: Table, ports: tuple[int, ...], *, auth: bool) -> Listener:
+    def _listener(self, table: Table, ports: tuple[int, ...], *, submission: bool) -> Listener:
         everywhere: tuple[Address, ...] = tuple((host, port) for port in ports for host in ("0.0.0.0", "::"))
         table.later("proxy_protocol", (False,), "the PROXY protocol")
         reject: BareNewline = "reject"
         return Listener(
             listen=table.take("listen", v.listed(v.host_port, 1), everywhere),
-            auth=table.take("auth", v.flag, auth),
+            auth=table.take("auth", v.flag, submission),
             trusted_networks=table.take("trusted_networks", v.listed(v.trusted_network), ()),
             greet_delay=table.take("greet_delay", v.duration(0, 60), 0.0),
+            hold_for=table.take("hold_for", v.duration(0, 365 * _DAY), 30 * _DAY) if submission else 0.0,
             bare_newline=table.take("bare_newline", _bare_newline, reject),
             optional="listen" not in table,
         )
@@ -223,6 +232,7 @@ def _domain(table: Table) -> Domain:
         deliver=table.need("deliver", v.deliver, "hold", '"maildir:/path/{domain}/{user}", "smtp:HOST:PORT" or "hold"'),
         recipients=table.take("recipients", lambda value: _recipients(value, name), None),
         postmaster=table.take("postmaster", v.mailbox, ""),
+        terms=outgoing.terms(table),
     )
 
 
@@ -255,23 +265,6 @@ def _account(table: Table) -> Account:
         name=table.need("name", v.word, "", "the name given in AUTH, often the mail address"),
         password_hash=table.need("password_hash", v.password_hash, "", "make one with: postroad user hash"),
         senders=table.take("senders", v.listed(v.sender_pattern, 1), None),
-    )
-
-
-def _outbound(table: Table) -> None:
-    table.later("via", (), "a smarthost")
-    table.later("password_file", (), "a smarthost")
-    table.later("resolver", (), "delivery by DNS")
-    table.later("allow_networks", ([],), "delivery by DNS")
-    table.later("source", (), "a source address")
-
-
-def _retry(table: Table) -> Retry:
-    usual = Retry()
-    table.later("delay_notice", (False,), "the delay notice")
-    return Retry(
-        schedule=table.take("schedule", v.listed(v.duration(1), 1), usual.schedule),
-        expire=table.take("expire", v.duration(60), usual.expire),
     )
 
 
