@@ -7,19 +7,22 @@ a reply: null MX (RFC 7505), no such domain, mail that would come back to us, ho
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
+from itertools import chain, zip_longest
 from typing import Final, Protocol
 
 from postroad.delivery.dialling import Dialling
 from postroad.errors import PostroadError
-from postroad.net.resolver import (
-    AddressAnswer,
-    DnsError,
-    MxAnswer,
-)
+from postroad.net.dns_errors import BadName, DnsError, DnsTemporary, NameNotFound, NoData
+from postroad.net.dns_names import is_host_name
+from postroad.net.resolver import AddressAnswer, MxAnswer, MxRecord
 from postroad.replies import Reply
+from postroad.smtp import undeliverable
 
 SMTP_PORT: Final = 25
 #: Bounds of one site: exchanges looked up, addresses of one exchange, addresses in all.
@@ -90,6 +93,8 @@ class _Found:
     faults: list[DnsError] = field(default_factory=list)
     forbidden: list[str] = field(default_factory=list)
     other_family: list[str] = field(default_factory=list)
+    own: list[tuple[int, str]] = field(default_factory=list)
+    """Preference, and what we were recognised by."""
     secure: bool = True
 
     @property
@@ -128,4 +133,183 @@ class MxRouting:
 
         Raises Unroutable and nothing else.
         """
-        raise NotImplementedError
+        if destination.startswith("["):
+            return self._literal(destination)
+        records, secure, notes = await self._records(destination)
+        kept = self._without_us(records, destination)
+        found = await self._look_up(kept[:MAX_EXCHANGES])
+        exchanges = self._cut_at_us(found, destination)
+        if not exchanges:
+            raise _unusable(destination, found, notes)
+        site = tuple(_bounded(exchanges))
+        return Site(_key([each.host for each in kept], self._port), site, secure and found.secure, notes + found.notes)
+
+    # --- the hosts by name
+
+    async def _records(self, destination: str) -> tuple[list[MxRecord], bool, tuple[str, ...]]:
+        """The usable MX records, equals in random order; whether they are validated; which are left out."""
+        try:
+            answer = await self._resolver.mx(destination)
+        except NoData as fault:
+            return [MxRecord(0, destination)], fault.secure, ()  # the implicit MX
+        except NameNotFound as fault:
+            raise Unroutable(undeliverable.NO_SUCH_DOMAIN, _note(str(fault))) from None
+        except BadName as fault:
+            raise Unroutable(undeliverable.NO_DOMAIN_NAME, _note(_hinted(fault, destination))) from None
+        except DnsError as fault:
+            raise Unroutable(undeliverable.DNS_FAILED, _note(str(fault))) from None
+        if all(record.host == "" for record in answer.records):
+            words = f"{destination} publishes a null MX: it says itself that it takes no mail (RFC 7505)"
+            raise Unroutable(undeliverable.NULL_MX, words)
+        good = [record for record in answer.records if is_host_name(record.host)]
+        bad = [record.host for record in answer.records if not is_host_name(record.host)]
+        notes = tuple(f"{host[:80] or '.'} in an MX record is no host name" for host in bad[:MAX_EXCHANGES])
+        if not good:
+            raise Unroutable(undeliverable.NO_MAIL_HOST, _note(f"{destination}: {'; '.join(notes)}"))
+        self._rng.shuffle(good)
+        return sorted(good, key=lambda record: record.preference), answer.secure, notes
+
+    def _without_us(self, records: list[MxRecord], destination: str) -> list[MxRecord]:
+        """RFC 5321 section 5.1: at our own preference the list ends, so that mail does not go round in a circle."""
+        ours = min((each.preference for each in records if each.host == self._hostname), default=None)
+        if ours is None:
+            return _each_host_once(records)
+        kept = _each_host_once([each for each in records if each.preference < ours])
+        if not kept:
+            raise self._loop(destination, f"{self._hostname}, our own name")
+        return kept
+
+    def _loop(self, destination: str, what: str) -> Unroutable:
+        words = f"the best mail host of {destination} is {what}: it should be a local domain here, or its MX is wrong"
+        return Unroutable(undeliverable.LOOPS_BACK, _note(words))
+
+    # --- their addresses
+
+    async def _look_up(self, records: Sequence[MxRecord]) -> _Found:
+        """All at once; in the order of the records."""
+        asked = [self._resolver.addresses(record.host, self._families) for record in records]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        found = _Found()
+        for record, answer in zip(records, answers, strict=True):
+            if isinstance(answer, AddressAnswer):
+                self._take(found, record, answer)
+            elif isinstance(answer, NoData) and await self._has_other_family(record.host):
+                versions = " and ".join(f"IPv{version}" for version in self._families)
+                found.other_family.append(f"{record.host} has no {versions} address, and no other is dialled from here")
+            elif isinstance(answer, DnsError):
+                found.faults.append(answer)
+            else:
+                raise answer
+        return found
+
+    def _take(self, found: _Found, record: MxRecord, answer: AddressAnswer) -> None:
+        mine = next((each for each in answer.addresses if self._is_us(each)), None)
+        if mine is not None:
+            found.own.append((record.preference, f"{record.host} [{mine}], this server itself"))
+            return
+        objections = {each: self._dialling.objection(each) for each in answer.addresses}
+        good = [each for each in answer.addresses if not objections[each]]
+        bad = [f"{record.host} [{each}] is {words}" for each, words in objections.items() if words]
+        found.forbidden.extend(bad[:MAX_OF_ONE])
+        if good:
+            found.secure = found.secure and answer.secure
+            found.exchanges.append(Exchange(record.host, self._port, self._ordered(good), record.preference))
+
+    def _is_us(self, address: str) -> bool:
+        """Loopback in somebody's DNS is no name of ours: it is an address that is not dialled."""
+        return self._is_own(address) and not ip_address(address).is_loopback
+
+    async def _has_other_family(self, host: str) -> bool:
+        others = [version for version in (6, 4) if version not in self._families]
+        if not others:
+            return False
+        try:
+            await self._resolver.addresses(host, others)
+        except DnsError:
+            return False
+        return True
+
+    def _ordered(self, addresses: list[str]) -> tuple[str, ...]:
+        """Versions in turn, so that one that does not work here costs one try; random within each."""
+        self._rng.shuffle(addresses)
+        by_version = [
+            [each for each in addresses if (6 if ":" in each else 4) == version] for version in self._families
+        ]
+        mixed = chain.from_iterable(zip_longest(*by_version))
+        return tuple(each for each in mixed if each is not None)[:MAX_OF_ONE]
+
+    def _cut_at_us(self, found: _Found, destination: str) -> list[Exchange]:
+        if not found.own:
+            return found.exchanges
+        ours, what = min(found.own)
+        kept = [each for each in found.exchanges if each.preference < ours]
+        if not kept and not any(isinstance(fault, DnsTemporary) for fault in found.faults):
+            raise self._loop(destination, what)
+        return kept
+
+    # --- literals
+
+    def _literal(self, destination: str) -> Site:
+        """RFC 5321 section 4.1.3: the address itself is the host."""
+        text = destination[1:-1]
+        try:
+            tagged = text[:5].lower() == "ipv6:"
+            address = str(IPv6Address(text[5:]) if tagged else IPv4Address(text))
+        except AddressValueError:
+            raise Unroutable(undeliverable.NO_DOMAIN_NAME, f"{destination[:80]!a} is no address literal") from None
+        if self._is_us(address):
+            raise self._loop(destination, "this server itself")
+        if words := self._dialling.objection(address):
+            raise Unroutable(undeliverable.HOSTS_NOT_DIALLED, f"{address} is {words}")
+        if (6 if tagged else 4) not in self._families:
+            raise Unroutable(undeliverable.NO_COMMON_FAMILY, f"{address}: this IP version is not dialled from here")
+        return Site(_key([address], self._port), (Exchange(address, self._port, (address,)),))
+
+
+def _each_host_once(records: Sequence[MxRecord]) -> list[MxRecord]:
+    """At its best preference."""
+    first: dict[str, MxRecord] = {}
+    for each in records:
+        first.setdefault(each.host, each)
+    return list(first.values())
+
+
+def _unusable(destination: str, found: _Found, notes: tuple[str, ...]) -> Unroutable:
+    """There are hosts, and none can be reached: the kindest of the reasons decides, the note has them all."""
+    note = _note(f"{destination}: {'; '.join((*found.notes, *notes))}")
+    if any(isinstance(fault, DnsTemporary) for fault in found.faults):
+        return Unroutable(undeliverable.DNS_FAILED, note)
+    if found.other_family:
+        return Unroutable(undeliverable.NO_COMMON_FAMILY, note)
+    return Unroutable(undeliverable.HOSTS_NOT_DIALLED if found.forbidden else undeliverable.NO_MAIL_HOST, note)
+
+
+def _bounded(exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
+    left = MAX_ADDRESSES
+    for each in exchanges:
+        if left > 0:
+            yield replace(each, addresses=each.addresses[:left])
+            left -= len(each.addresses)
+
+
+def _key(hosts: Sequence[str], port: int) -> str:
+    """The set of hosts, whatever their order and preference; long ones end in a digest."""
+    text = ",".join(sorted(set(hosts)))
+    if port != SMTP_PORT:
+        text = f"{text}:{port}"
+    if len(text) <= _MAX_KEY:
+        return text
+    digest = hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
+    return f"{text[: _MAX_KEY - 33]}~{digest}"
+
+
+def _hinted(fault: BadName, destination: str) -> str:
+    try:
+        IPv4Address(destination)
+    except AddressValueError:
+        return str(fault)
+    return f"{destination} is no domain name; mail to an address is written user@[{destination}]"
+
+
+def _note(text: str) -> str:
+    return text if len(text) <= _MAX_NOTE else text[: _MAX_NOTE - 1] + "…"

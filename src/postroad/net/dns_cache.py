@@ -21,8 +21,7 @@ class Entry:
     def take(self) -> Facts:
         """The records; raises the DnsError that is known instead."""
         if isinstance(self.known, DnsError):
-            # A fresh one: an exception that is raised again and again gathers every traceback.
-            raise type(self.known)(self.known.message, self.known.hint, ttl=self.known.ttl)
+            raise self.known.again()
         return self.known
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from postroad.errors import PostroadError
 
 
 class DnsError(PostroadError):
     """A question that brought no records; the message names the name, and holds printable ASCII only."""
 
-    def __init__(self, message: str, hint: str = "", *, ttl: float = 0.0) -> None:
+    def __init__(self, message: str, hint: str = "", *, ttl: float = 0.0, secure: bool = False) -> None:
         super().__init__(message, hint)
         self.ttl = ttl
         """Seconds for which the answer may be believed; 0: not at all."""
+        self.secure = secure
+        """The denial was validated by DNSSEC."""
+
+    def again(self) -> Self:
+        """A fresh one that says the same: an exception that is raised twice gathers every traceback."""
+        return type(self)(self.message, self.hint, ttl=self.ttl, secure=self.secure)
 
 
 class BadName(DnsError):

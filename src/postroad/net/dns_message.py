@@ -119,9 +119,9 @@ def read_facts(message: dns.message.Message, asked: Question, trusted: bool) -> 
     first = _text(asked.name)
     alias = "" if text == first else f", an alias of {text},"
     if code == dns.rcode.NXDOMAIN:
-        raise NameNotFound(f"{first}{alias} does not exist (NXDOMAIN)", ttl=min(denial, ttl))
+        raise NameNotFound(f"{first}{alias} does not exist (NXDOMAIN)", ttl=min(denial, ttl), secure=secure)
     if denial or not alias:
-        raise NoData(f"{first}{alias} has no {asked.kind.name} record", ttl=min(denial, ttl))
+        raise NoData(f"{first}{alias} has no {asked.kind.name} record", ttl=min(denial, ttl), secure=secure)
     return Facts(text, (), ttl, secure)
 
 

@@ -98,7 +98,8 @@ class Exchange:
 
 
 async def _converse(asked: Question, server: Server) -> dns.message.Message:
-    return await _by_udp(asked, server) or await _by_tcp(asked, server)
+    message = await _by_udp(asked, server)
+    return message if message is not None else await _by_tcp(asked, server)
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -163,6 +163,8 @@ class Resolver:
             task.add_done_callback(lambda done: self._settled(key, done))
         try:
             return await asyncio.shield(task)  # one who goes away does not take the others' answer with him
+        except DnsError as fault:
+            raise fault.again() from None
         except asyncio.CancelledError:
             if task.cancelled():
                 raise DnsTemporary(f"the look-up of {name} was given up: the resolver is closing") from None

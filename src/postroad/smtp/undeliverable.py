@@ -24,7 +24,9 @@ NO_COMMON_FAMILY: Final = Reply(451, "The recipient's mail hosts have no address
 
 # --- what the next hop cannot be asked for, as its EHLO shows
 TOO_LARGE: Final = Reply(552, "The message is larger than the next hop takes", "5.3.4")
-NEEDS_CONVERSION: Final = Reply(554, "The next hop takes 7-bit content only and this content cannot be made 7-bit", "5.6.3")
+NEEDS_CONVERSION: Final = Reply(
+    554, "The next hop takes 7-bit content only and this content cannot be made 7-bit", "5.6.3"
+)
 SENDER_NEEDS_UTF8: Final = Reply(550, "The reverse-path needs SMTPUTF8, which the next hop does not offer", "5.6.7")
 RECIPIENT_NEEDS_UTF8: Final = Reply(553, "The forward-path needs SMTPUTF8, which the next hop does not offer", "5.6.7")
 HEADER_NEEDS_UTF8: Final = Reply(554, "The header needs SMTPUTF8, which the next hop does not offer", "5.6.9")
