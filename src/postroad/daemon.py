@@ -21,8 +21,9 @@ from postroad.net.memory import keep_large_blocks_mapped
 from postroad.net.tls import Certificate
 from postroad.observe.log import get_logger
 from postroad.service import Service
+from postroad.service.outgoing import Passwords
 from postroad.service.privileges import drop, hand_over
-from postroad.service.service import bind, close_all, read_certificate
+from postroad.service.service import bind, close_all, read_certificate, read_passwords
 from postroad.settings import Settings, create_state, shown
 from postroad.web.app import create_app
 from postroad.web.serving import WebServer, control_socket
@@ -48,13 +49,14 @@ def run(settings: Settings, ready: Ready | None = None) -> None:
     try:
         web = bind_web(settings)
         certificate = read_certificate(settings)
+        passwords = read_passwords(settings)
         if settings.user:
             drop(settings.user)
     except PostroadError:
         close_all(bound)
         raise
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(settings, bound, web, certificate, ready))
+        runner.run(_serve(settings, bound, web, (certificate, passwords), ready))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -81,11 +83,12 @@ async def _serve(
     settings: Settings,
     bound: Sockets,
     web: list[socket.socket],
-    certificate: Certificate | None,
+    secrets_read: tuple[Certificate | None, Passwords],
     ready: Ready | None,
 ) -> None:
     stop = asyncio.Event()
-    service = Service(settings, certificate=certificate)
+    certificate, passwords = secrets_read
+    service = Service(settings, certificate=certificate, passwords=passwords)
     _on_signals(service, stop)  # before the first accept: no session is ever cut without its 421
     await service.start(bound)
     async with AsyncExitStack() as ending:

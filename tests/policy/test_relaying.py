@@ -182,6 +182,29 @@ def test_a_foreign_recipient_is_held_until_there_is_a_route() -> None:
     assert destine("<a@[192.0.2.77]>").hold == NO_ROUTE
 
 
+def test_a_foreign_recipient_goes_at_once_when_there_is_a_route() -> None:
+    asked: list[str] = []
+
+    def elsewhere(domain: str) -> str:
+        asked.append(domain)
+        return "closed" if domain == "closed.example" else ""
+
+    relaying = Relaying(RELAYING.domains.values(), HOSTNAME, elsewhere)
+
+    def hold(path: str) -> str:
+        mailbox, _ = take_path(path)
+        assert mailbox is not None
+        return relaying.new_recipient(RecipientGiven(mailbox, NOTHING_GIVEN)).hold
+
+    assert [hold("<a@B\u00fccher.Elsewhere>"), hold("<a@closed.example>"), hold("<kana@ours.example>")] == [
+        "",
+        "closed",
+        "",
+    ]
+    assert hold("<postmaster@away.example>") == ""
+    assert asked == ["xn--bcher-kva.elsewhere", "closed.example", "elsewhere.example"]
+
+
 def test_a_local_recipient_goes_at_once() -> None:
     assert destine("<Kana@OURS.example>") == NewRecipient("kana@OURS.example", "ours.example", "", "")
     assert destine("<日本@bücher.example>").destination == "xn--bcher-kva.example"

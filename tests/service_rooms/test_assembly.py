@@ -88,12 +88,15 @@ def offered(reception: Reception, **traits: bool) -> list[str]:
 def test_each_role_offers_what_it_can_keep() -> None:
     found = receptions(load_text(ROLES, "t"), Contexts())
     assert list(found) == ["mx", "submission", "submissions"]
-    usual = "SIZE PIPELINING 8BITMIME SMTPUTF8 ENHANCEDSTATUSCODES CHUNKING BINARYMIME LIMITS".split()
+    usual = "SIZE PIPELINING 8BITMIME SMTPUTF8 ENHANCEDSTATUSCODES CHUNKING BINARYMIME DSN DELIVERBY MT-PRIORITY LIMITS".split()
     assert offered(found["mx"]) == [*usual, "STARTTLS", "HELP"]
     assert offered(found["mx"], tls=True) == [*usual, "HELP"]
-    assert offered(found["submission"]) == [*usual, "STARTTLS", "HELP"]  # no password in clear
-    assert offered(found["submission"], tls=True) == [*usual, "AUTH", "HELP"]
-    assert offered(found["submissions"], tls=True) == [*usual, "AUTH", "HELP"]
+    usual.append("FUTURERELEASE")  # RFC 4865 section 4.2: on no other port
+    assert offered(found["submission"], submission=True) == [*usual, "STARTTLS", "HELP"]  # no password in clear
+    assert offered(found["submission"], submission=True, tls=True) == [*usual, "AUTH", "HELP"]
+    assert offered(found["submissions"], submission=True, tls=True) == [*usual, "AUTH", "HELP"]
+    forbidden = receptions(load_text(ROLES.replace('127.0.0.2:0"]', '127.0.0.2:0"]\nhold_for = 0'), "t"), Contexts())
+    assert "FUTURERELEASE" not in offered(forbidden["submission"], submission=True)
     assert not found["submissions"].config.tls_available
     without = receptions(load_text(ROLES.replace("[submissions]", "[ignored]").split("[ignored]")[0], "t"))
     assert "STARTTLS" not in offered(without["mx"])
@@ -176,12 +179,9 @@ def test_dev_mode() -> None:
     assert "AUTH" not in offered(one)
 
 
-def test_routes_domains_and_schedule(tmp_path: Path) -> None:
+def test_domains_and_schedule(tmp_path: Path) -> None:
     text = ROLES + '[retry]\nschedule = ["1m", "2m"]\nexpire = "1d"\n'
     settings = load_text(text, "t")
     assert [domain.name for domain in assembly.local_domains(settings)] == ["example.net", "example.com"]
     found = assembly.schedule(settings)
     assert (found.steps, found.expire) == ((60, 120), 86_400)
-    routes = assembly.routes(settings)
-    assert str(routes.of("example.com")) == "smtp:192.0.2.9:25"
-    assert str(routes.of("example.net")) == "hold"

@@ -9,7 +9,7 @@ look (appendix C). The domain that counts is the last one, as lower-case A-label
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -91,21 +91,29 @@ def fold(local_part: str) -> str:
 
 
 Domains = Mapping[str, LocalDomain]
+#: A domain that is not ours (normal form) -> why its mail is held, ``""``: it goes.
+Elsewhere = Callable[[str], str]
 
 
-def decide(mailbox: Mailbox, domains: Domains, hostname: str, may_relay: bool) -> Destination | Reply:
+def _nowhere(domain: str) -> str:
+    return NO_ROUTE
+
+
+def decide(
+    mailbox: Mailbox, domains: Domains, hostname: str, may_relay: bool, elsewhere: Elsewhere = _nowhere
+) -> Destination | Reply:
     """The relay decision, all of it: where ``mailbox`` goes, or why it is refused.
 
     ``domains`` are ours by name, ``hostname`` is this host's name in normal form, ``may_relay`` says that the client
-    has authenticated or is in a trusted network.
+    has authenticated or is in a trusted network, ``elsewhere`` knows of domains that are not ours.
     """
     name = mailbox.destination
     domain = domains.get(name)
     if len(mailbox.local_part) == 10 and mailbox.is_postmaster and (domain is not None or name in ("", hostname)):
-        return _to_postmaster(mailbox, domain or next(iter(domains.values()), None), domains, hostname)
+        return _to_postmaster(domain or next(iter(domains.values()), None), domains, hostname, elsewhere)
     if domain is not None:
         return _within(mailbox, domain)
-    return Destination(name, NO_ROUTE) if may_relay else RELAYING_DENIED
+    return Destination(name, elsewhere(name)) if may_relay else RELAYING_DENIED
 
 
 def _within(mailbox: Mailbox, domain: LocalDomain) -> Destination | Reply:
@@ -117,7 +125,7 @@ def _within(mailbox: Mailbox, domain: LocalDomain) -> Destination | Reply:
     return replace(domain.destination, mailbox=Mailbox(spelling, mailbox.domain))
 
 
-def _to_postmaster(mailbox: Mailbox, domain: LocalDomain | None, domains: Domains, hostname: str) -> Destination:
+def _to_postmaster(domain: LocalDomain | None, domains: Domains, hostname: str, elsewhere: Elsewhere) -> Destination:
     """Postmaster is always accepted (RFC 5321 section 4.5.1); without a domain of ours the operator finds it held."""
     if domain is None:
         return Destination(hostname, NO_ROUTE, Mailbox("postmaster", hostname))
@@ -125,14 +133,17 @@ def _to_postmaster(mailbox: Mailbox, domain: LocalDomain | None, domains: Domain
         return replace(domain.destination, mailbox=Mailbox("postmaster", domain.name))
     target = domain.postmaster
     home = domains.get(target.destination)
-    return replace(home.destination if home else Destination(target.destination, NO_ROUTE), mailbox=target)
+    return replace(
+        home.destination if home else Destination(target.destination, elsewhere(target.destination)), mailbox=target
+    )
 
 
 class Relaying:
     """The relay decision as a policy of the recipient stage."""
 
-    def __init__(self, domains: Iterable[LocalDomain], hostname: str) -> None:
+    def __init__(self, domains: Iterable[LocalDomain], hostname: str, elsewhere: Elsewhere = _nowhere) -> None:
         self.domains: Domains = {domain.name: domain for domain in domains}
+        self.elsewhere = elsewhere
         self.hostname = normal_domain(hostname)
 
     def on_recipient(self, facts: SessionFacts, transaction: Transaction, recipient: RecipientGiven) -> Reply | None:
@@ -142,7 +153,7 @@ class Relaying:
 
     def new_recipient(self, recipient: RecipientGiven) -> NewRecipient:
         """An accepted recipient as the spool takes it."""
-        found = decide(recipient.forward_path, self.domains, self.hostname, may_relay=True)
+        found = decide(recipient.forward_path, self.domains, self.hostname, True, self.elsewhere)
         if isinstance(found, Reply):  # settings changed between RCPT and now: accepted is accepted
             found = Destination(recipient.forward_path.destination, NO_ROUTE)
         path = recipient.forward_path if found.mailbox is None else found.mailbox

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import postroad
 from postroad.clock import Clock
-from postroad.delivery.routing import Routes
 from postroad.delivery.schedule import Schedule
 from postroad.inbound.pace import Deadlines
 from postroad.inbound.passwords import Passwords
@@ -21,6 +21,7 @@ from postroad.policy.clients import Networks
 from postroad.policy.rates import RateLimits, Rates
 from postroad.policy.relaying import Catching, LocalDomain, OwnSenders, Relaying, SubmittersOnly
 from postroad.policy.stages import Policies, Policy
+from postroad.service import outgoing
 from postroad.service.help_topics import help_topic
 from postroad.settings import SOFTWARE, Limits, Listener, Role, Settings
 from postroad.smtp import extensions as ext
@@ -61,13 +62,8 @@ def schedule(settings: Settings) -> Schedule:
     return Schedule(steps=settings.retry.schedule, expire=settings.retry.expire)
 
 
-def routes(settings: Settings) -> Routes:
-    """Where each domain's mail goes; what has no route is held."""
-    return Routes.parse({domain.name: domain.deliver for domain in settings.domains})
-
-
-def offered_extensions(limits: Limits, *, tls: bool, auth: bool) -> ExtensionSet:
-    """The extensions whose every half exists, in the order of the EHLO answer."""
+def offered_extensions(limits: Limits, clock: Clock, *, tls: bool, auth: bool, hold_for: float = 0.0) -> ExtensionSet:
+    """The extensions whose every half exists, in the order of the EHLO answer; ``hold_for`` in seconds (RFC 4865)."""
     offered: list[Extension] = [
         ext.size(limits.message_size),
         ext.PIPELINING,
@@ -76,8 +72,14 @@ def offered_extensions(limits: Limits, *, tls: bool, auth: bool) -> ExtensionSet
         ext.ENHANCEDSTATUSCODES,
         ext.CHUNKING,
         ext.BINARYMIME,
+        ext.DSN,
+        ext.deliver_by(),
+        ext.MT_PRIORITY,
         ext.limits(recipients=limits.recipients),
     ]
+    if hold_for:
+        longest = timedelta(seconds=int(hold_for))  # strict: a number of ours
+        offered.append(ext.future_release(longest, lambda: datetime.fromtimestamp(clock.wall(), UTC)))
     if tls:
         offered.append(ext.STARTTLS)
     if auth:
@@ -125,7 +127,7 @@ def _reception(
     policies, addressing = _policies(settings, role, shared, passwords, domains)
     return Reception(
         name=role,
-        config=_engine_config(settings, listener, tls=certificate is not None and not implicit),
+        config=_engine_config(settings, listener, shared.clock, tls=certificate is not None and not implicit),
         spool=shared.spool,
         clock=shared.clock,
         conditions=shared.conditions,
@@ -146,12 +148,12 @@ def _reception(
     )
 
 
-def _engine_config(settings: Settings, listener: Listener, *, tls: bool) -> ServerConfig:
+def _engine_config(settings: Settings, listener: Listener, clock: Clock, *, tls: bool) -> ServerConfig:
     limits = settings.limits
     version = f" {postroad.__version__}" if settings.smtp.show_version else ""
     return ServerConfig(
         hostname=settings.hostname,
-        extensions=offered_extensions(limits, tls=tls, auth=listener.auth),
+        extensions=offered_extensions(limits, clock, tls=tls, auth=listener.auth, hold_for=listener.hold_for),
         software=f"{SOFTWARE}{version}",
         max_recipients=limits.recipients,
         max_errors=limits.errors,
@@ -173,7 +175,7 @@ def _policies(
     if settings.dev is not None:
         chaos: tuple[Policy, ...] = (shared.chaos,) if shared.chaos is not None else ()
         return Policies.of(shared.rates, *chaos, passwords), Catching()
-    relaying = Relaying(domains, settings.hostname)
+    relaying = Relaying(domains, settings.hostname, outgoing.holds(outgoing.routes(settings, {})))
     senders = OwnSenders({account.name: account.senders for account in settings.accounts})
     submitters: tuple[Policy, ...] = (SubmittersOnly(),) if role in _SUBMISSION else ()
     return Policies.of(shared.rates, *submitters, senders, relaying, passwords), relaying

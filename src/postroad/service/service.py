@@ -29,9 +29,9 @@ from postroad.observe.sessions import SessionLog
 from postroad.policy.accounts import Accounts, AnyPassword
 from postroad.policy.conditions import ConditionsBoard, known_parameters
 from postroad.policy.rates import Rates
-from postroad.service import assembly
+from postroad.service import assembly, outgoing
 from postroad.service.reloading import refuse_what_needs_a_restart
-from postroad.settings import Listener, Settings, read_again, shown
+from postroad.settings import Listener, Settings, password_files, read_again, read_password, shown
 from postroad.spool.sqlite import SqliteSpool
 
 log = get_logger("service")
@@ -39,6 +39,7 @@ log = get_logger("service")
 #: Seconds that sessions and deliveries under way get at the end.
 GRACE: Final = 30.0
 _CERTIFICATE_TICK: Final = 10.0
+_DAY: Final = 86400.0
 
 
 def bind(settings: Settings) -> dict[str, list[socket.socket]]:
@@ -104,12 +105,19 @@ def close_all(bound: Mapping[str, list[socket.socket]]) -> None:
 class Service:
     """Made with checked settings; ``start`` needs the sockets of ``bind``."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None, certificate: Certificate | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        certificate: Certificate | None = None,
+        passwords: outgoing.Passwords | None = None,
+    ) -> None:
         self.settings = settings
         self.clock = clock if clock is not None else SystemClock()
         self.sessions = SessionLog()
         self.addresses: dict[str, list[tuple[str, int]]] = {}
         self._certificate = certificate
+        self._passwords = passwords if passwords is not None else read_passwords(settings)
         self._authenticator: Accounts | AnyPassword | None = None
         self._inbound = InboundService(self.clock)
         self._watcher: asyncio.Task[None] | None = None
@@ -140,7 +148,7 @@ class Service:
         self.spool.on_accepted(log_accepted)
         self.inbox = Inbox(self.spool, keep=dev.keep if dev else None, keep_octets=dev.keep_octets if dev else 0)
         self.chaos = Chaos(dev.chaos) if dev is not None else None
-        offered = assembly.offered_extensions(settings.limits, tls=False, auth=False)
+        offered = assembly.offered_extensions(settings.limits, self.clock, tls=False, auth=False, hold_for=_DAY)
         known = (*known_parameters(offered), "BODY=7BIT", "BODY=8BITMIME", "BODY=BINARYMIME")
         self.conditions = ConditionsBoard(self.clock, settings.state / "conditions.json", known)
         self._shared = assembly.Shared(
@@ -185,9 +193,10 @@ class Service:
         settings = await asyncio.get_running_loop().run_in_executor(None, read_again, self.settings)
         refuse_what_needs_a_restart(self.settings, settings)
         self._renew_certificate()
+        self._renew_passwords(settings)
         self._shared.rates.renew(assembly.rate_limits(settings.limits), settings.limits.exempt)
         self._use(settings)
-        self.runner.reload(assembly.routes(settings), assembly.schedule(settings))
+        self.runner.reload(outgoing.routes(settings, self._passwords), assembly.schedule(settings))
         if (
             self.chaos is not None
             and settings.dev is not None
@@ -212,13 +221,13 @@ class Service:
 
     def _make_runner(self, settings: Settings) -> Runner:
         options = ClientOptions(hello=settings.hostname, context=client_context(verify=False))
-        smtp = SmtpTransport(options, heard=NextHops(self.conditions, lambda: assembly.routes(self.settings)).heard)
+        smtp = SmtpTransport(options, heard=NextHops(self.conditions, lambda: outgoing.routes(self.settings, self._passwords)).heard)
         transports: dict[type[Route], Transport] = {
             Smtp: smtp,
             Maildir: MaildirTransport(settings.hostname, self.clock),
         }
         return Runner(
-            self.spool, assembly.routes(settings), transports, self.clock, schedule=assembly.schedule(settings)
+            self.spool, outgoing.routes(settings, self._passwords), transports, self.clock, schedule=assembly.schedule(settings)
         )
 
     async def _watch_certificate(self) -> None:
@@ -236,6 +245,24 @@ class Service:
                 log.info("certificate reloaded")
             except SettingsError as fault:
                 log.error("certificate not reloaded, the old one stays", cause=fault.message, hint=fault.hint)
+
+
+    def _renew_passwords(self, settings: Settings) -> None:
+        """Read the passwords for other hosts again; one that cannot be read now stays what it was."""
+        found = dict(self._passwords)
+        for key, path in password_files(settings).items():
+            try:
+                found[path] = read_password(path)
+            except SettingsError as fault:
+                if path not in found:
+                    raise
+                log.error("password not read again, the old one stays", key=key, cause=fault.message)
+        self._passwords = found
+
+
+def read_passwords(settings: Settings) -> outgoing.Passwords:
+    """The passwords for other hosts, before privileges are dropped; raises SettingsError."""
+    return {path: read_password(path) for path in password_files(settings).values()}
 
 
 def read_certificate(settings: Settings) -> Certificate | None:

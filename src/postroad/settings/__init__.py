@@ -3,7 +3,7 @@
 Only ``service`` and the command line know Settings; every room gets values.
 """
 
-from postroad.settings.checking import create_state, verify
+from postroad.settings.checking import create_state, password_files, read_password, verify
 from postroad.settings.coherence import is_loopback, shown
 from postroad.settings.hostname import default_hostname
 from postroad.settings.model import (
@@ -12,17 +12,23 @@ from postroad.settings.model import (
     Account,
     Address,
     BareNewline,
+    Destination,
     Dev,
     Domain,
+    Journal,
     Limits,
     Listener,
     Network,
+    Outbound,
     Overrides,
+    Reports,
     Retry,
     Role,
     Settings,
     Smtp,
+    Terms,
     Tls,
+    TlsPolicy,
     Web,
 )
 from postroad.settings.reading import default_state, development, load, load_text, read_again
@@ -34,18 +40,24 @@ __all__ = [
     "Account",
     "Address",
     "BareNewline",
+    "Destination",
     "Dev",
     "Domain",
+    "Journal",
     "Limits",
     "Listener",
     "Network",
+    "Outbound",
     "Overrides",
+    "Reports",
     "Retry",
     "Role",
     "Settings",
     "SettingsErrors",
     "Smtp",
+    "Terms",
     "Tls",
+    "TlsPolicy",
     "Web",
     "create_state",
     "default_hostname",
@@ -54,7 +66,9 @@ __all__ = [
     "is_loopback",
     "load",
     "load_text",
+    "password_files",
     "read_again",
+    "read_password",
     "shown",
     "verify",
 ]
