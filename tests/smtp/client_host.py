@@ -22,15 +22,41 @@ class BytesHost:
         self.contents: list[bytes] = []
         self._buffer = b""
         self._content: bytes | None = None
+        self._chunks = b""
+        self._chunk: tuple[int, bytes] | None = None  # octets of the chunk that is being read, and its line
+        self._failed = False
+        self.chunk_sizes: list[int] = []
 
     def hear(self, octets: bytes) -> bytes:
         """What the host says to this."""
         self._buffer += octets
         said = b""
-        while (end := self._buffer.find(b"\r\n")) >= 0:
+        while self._chunk is not None or b"\r\n" in self._buffer:
+            if self._chunk is not None:
+                if len(self._buffer) < self._chunk[0]:
+                    break
+                said += self._hear_chunk(*self._chunk)
+                continue
+            end = self._buffer.find(b"\r\n")
             line, self._buffer = self._buffer[: end + 2], self._buffer[end + 2 :]
             said += self._hear_line(line)
         return said
+
+    def _hear_chunk(self, octets: int, line: bytes) -> bytes:
+        """``BDAT`` answers any chunk, ``BDAT LAST`` the last, ``BDAT #n`` the n-th of the session."""
+        chunk, self._buffer, self._chunk = self._buffer[:octets], self._buffer[octets:], None
+        self.chunk_sizes.append(octets)
+        last = line.endswith(b" LAST")
+        reply = self.replies.get(b"BDAT LAST" if last else b"BDAT", b"250 ok\r\n")
+        reply = self.replies.get(b"BDAT #%d" % len(self.chunk_sizes), reply)
+        if self._failed:
+            return b"503 after a fault\r\n"
+        self._failed = not reply.startswith(b"2")
+        self._chunks += chunk
+        if last and not self._failed:
+            self.contents.append(self._chunks)
+            self._chunks = b""
+        return reply
 
     def _hear_line(self, line: bytes) -> bytes:
         if self._content is not None and line != b".\r\n":
@@ -41,6 +67,11 @@ class BytesHost:
             self._content = None
             return self.replies[b"."]
         self.heard.append(line.removesuffix(b"\r\n"))
+        if line.startswith(b"BDAT "):
+            self._chunk = (int(line.split()[1]), line.removesuffix(b"\r\n"))
+            return b""
+        if line in (b"RSET\r\n",) or line.startswith(b"MAIL"):
+            self._failed, self._chunks = False, b""
         key = max((key for key in self.replies if line.startswith(key) and key != b"."), key=len)
         reply = self.replies[key]
         if line == b"DATA\r\n" and reply.startswith(b"354"):
@@ -79,6 +110,10 @@ def converse(
                     for block in content:
                         engine.send_content(block)
                     engine.end_content()
+                elif transaction is not None and transaction.wants_content:  # BDAT
+                    for block in content:
+                        transaction.send_content(block)
+                    transaction.end_content()
                 if engine.state.name == "CLOSED":
                     break
     return events

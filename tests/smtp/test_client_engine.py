@@ -237,8 +237,9 @@ def test_parameters_only_when_announced() -> None:
     engine = greeted(b"SIZE")
     engine.send(Mail(None, given))
     assert engine.data_to_send() == b"MAIL FROM:<> SIZE=10\r\n"
-    with pytest.raises(LocalProtocolError):
-        greeted(b"8BITMIME", b"BINARYMIME", b"CHUNKING").send(Mail(None, Given({BODY: Body.BINARYMIME})))
+    for announced in ((b"8BITMIME",), (b"8BITMIME", b"BINARYMIME"), (b"8BITMIME", b"CHUNKING")):
+        with pytest.raises(LocalProtocolError, match="BINARYMIME and CHUNKING"):
+            greeted(*announced).send(Mail(None, Given({BODY: Body.BINARYMIME})))
     with pytest.raises(LocalProtocolError):
         greeted().send(Mail(Mailbox("あ", "example.com")))
 

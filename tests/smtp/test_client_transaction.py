@@ -274,7 +274,7 @@ def test_whatever_the_host_says_everybody_gets_an_answer(octets: bytes, cuts: li
         (Reply(452, "x", "4.3.1"), False),
         (Reply(552, "x", "5.2.2"), False),
         (Reply(455, "x"), False),
-        (Reply(450, "x", "4.5.3"), False),
+        (Reply(450, "x", "4.5.3"), True),
         (Reply(250, "x"), False),
     ],
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast
 
@@ -191,7 +191,14 @@ class SmtpClient(asyncio.Protocol):
         passed on; raises what reading the content raises. After any exception the connection is gone.
         """
         self.messages += 1
-        transaction = MailTransaction(self.engine, letter.reverse_path, letter.recipients, letter.parameters)
+        transaction = MailTransaction(
+            self.engine,
+            letter.reverse_path,
+            letter.recipients,
+            letter.parameters,
+            bdat=letter.bdat,
+            pipelining=letter.pipelining,
+        )
         try:
             transaction.begin()
             while not transaction.is_over:
@@ -322,18 +329,30 @@ class SmtpClient(asyncio.Protocol):
             await self._wait()
 
     async def _send_content(self, transaction: MailTransaction, content: Callable[[], AsyncIterator[bytes]]) -> None:
-        async for block in content():
-            self.engine.send_content(block)
-            self._flush()
-            while self._paused and not self._lost:
-                await self._wait()
-            event = self.engine.next_event()  # an early refusal, or the end of the connection
+        blocks = content()
+        try:
+            async for block in blocks:
+                transaction.send_content(block)
+                self._flush()
+                await self._until_room(transaction)
+                if not transaction.wants_content:
+                    return  # an early refusal, or the end of the connection
+        finally:
+            if isinstance(blocks, AsyncGenerator):
+                await blocks.aclose()
+        transaction.end_content()
+        self._flush()
+
+    async def _until_room(self, transaction: MailTransaction) -> None:
+        """Hear what there is, and wait for more while the host has to take or to answer what was sent."""
+        while True:
+            while (event := self.engine.next_event()) is not NEED_DATA and self.engine.state is not State.CLOSED:
+                transaction.hear(event)
             if event is not NEED_DATA:
                 transaction.hear(event)
-            if self.engine.state is not State.CONTENT:
+            if not transaction.wants_content or not (self._paused or transaction.is_full):
                 return
-        self.engine.end_content()
-        self._flush()
+            await self._wait()
 
     async def _wait(self) -> None:
         """Until octets came, the buffer drained or the connection was lost; raises _Fault at the deadline."""

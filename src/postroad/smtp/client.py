@@ -10,9 +10,6 @@ The mirror of the server's engine: ``receive``, ``next_event``, ``send`` for its
 
 from __future__ import annotations
 
-import re
-from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
 from postroad.errors import LocalProtocolError, RemoteProtocolError
@@ -23,17 +20,21 @@ from postroad.smtp.client_commands import (
     ENDS_GROUP,
     VERBS,
     Auth,
+    Bdat,
     Command,
     Data,
     Hello,
     Mail,
     Rcpt,
     bare_line,
+    bdat_line,
     hello_line,
     mail_line,
     rcpt_line,
 )
+from postroad.smtp.client_content import OutgoingContent
 from postroad.smtp.client_events import (
+    ChunkAnswered,
     ClientEvent,
     ConnectionEnded,
     ContentAnswered,
@@ -42,10 +43,10 @@ from postroad.smtp.client_events import (
     Replied,
     TlsReady,
 )
+from postroad.smtp.client_extensions import KNOWN, check_announced, read_announced
+from postroad.smtp.client_replies import Awaited, AwaitedReplies
 from postroad.smtp.client_timeouts import ClientTimeouts, Patience
-from postroad.smtp.content_stuffing import ContentStuffer
 from postroad.smtp.events import NEED_DATA
-from postroad.smtp.extensions import DSN, EIGHTBITMIME, MT_PRIORITY, REQUIRETLS, SMTPUTF8, auth, deliver_by, size
 from postroad.smtp.extensions.binarymime import is_binary
 from postroad.smtp.parameters import ExtensionSet
 from postroad.smtp.peer_limits import PeerLimits, read_limits
@@ -53,21 +54,10 @@ from postroad.smtp.reply_framing import ReplyFramer, shortened
 from postroad.smtp.states import State, Verb, permitted
 from postroad.smtp.transcript import Transcript
 
-#: Whose parameters a client can send, each only to a host that announces its extension.
-KNOWN: Final = ExtensionSet((size(0), EIGHTBITMIME, SMTPUTF8, DSN, auth(()), REQUIRETLS, MT_PRIORITY, deliver_by()))
+__all__ = ["KNOWN", "MAX_CHUNKS_AHEAD", "ClientEngine"]
 
-_EHLO_LINE: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*+)(?:[ =](.*))?\Z", re.DOTALL)
-
-
-@dataclass(slots=True)
-class _Awaited:
-    """One reply that is due. ``command`` None: the content's."""
-
-    verb: Verb
-    command: Command | None
-    recipient: int | None = None
-    void: bool = False
-    """The content's, but nobody was accepted: a lone dot ended it."""
+#: Chunks of BDAT whose answers may be due at once.
+MAX_CHUNKS_AHEAD: Final = 4
 
 
 class ClientEngine:
@@ -78,18 +68,19 @@ class ClientEngine:
         "_ahead",
         "_auth",
         "_awaited",
+        "_content",
         "_ended",
         "_eof",
         "_framer",
         "_known",
         "_out",
-        "_stuffer",
         "_timeouts",
         "announced",
         "authenticated",
         "greeting",
         "limits",
         "lmtp",
+        "mails",
         "progress",
         "state",
         "tls",
@@ -103,10 +94,10 @@ class ClientEngine:
         self._timeouts = timeouts if timeouts is not None else ClientTimeouts()
         self._framer = ReplyFramer()
         self._out: list[bytes] = []
-        self._awaited: deque[_Awaited] = deque()
+        self._awaited = AwaitedReplies()
         self._ahead = State.CONNECTED
         self._auth: AuthExchange | None = None
-        self._stuffer = ContentStuffer()
+        self._content = OutgoingContent()
         self._accepted = 0
         self._eof = False
         self._ended: ConnectionEnded | None = None
@@ -121,6 +112,8 @@ class ClientEngine:
         self.authenticated = False
         self.progress = 0
         """Grows with every command and every reply: a timer for ``patience`` starts anew when it does."""
+        self.mails = 0
+        """MAIL commands said in this session: what MAILMAX of RFC 9422 counts."""
         self.transcript = Transcript()
 
     # --- what the driver does
@@ -147,7 +140,12 @@ class ClientEngine:
     @property
     def is_idle(self) -> bool:
         """Whether a transaction may begin: no reply is due and the session is open."""
-        return not self._awaited and self.state in (State.READY, State.SENDER, State.RECIPIENTS)
+        return not self._awaited and self.state in (State.READY, State.SENDER, State.RECIPIENTS, State.CHUNKS)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether no reply is due."""
+        return not self._awaited
 
     @property
     def may_send(self) -> bool:
@@ -156,22 +154,35 @@ class ClientEngine:
             return False
         if not self._awaited:
             return True
-        last = self._awaited[-1]
+        last = self._awaited.last
         return self.offers("PIPELINING") and last.command is not None and last.verb not in ENDS_GROUP
+
+    @property
+    def may_send_chunk(self) -> bool:
+        """Whether BDAT may be said now: RFC 3030 section 2 wants every answer to RCPT first, and none that refused.
+
+        In LMTP one at a time: behind a refused chunk nobody could say how many answers the last one has.
+        """
+        if self.state is State.RECIPIENTS:
+            return not self._awaited
+        if self.state is not State.CHUNKS or self._ahead is not State.CHUNKS or self._content.refused:
+            return False
+        return not self._awaited or (
+            self.offers("PIPELINING") and not self.lmtp and len(self._awaited) < MAX_CHUNKS_AHEAD
+        )
 
     def patience(self) -> Patience | None:
         """What is waited for and how many seconds (RFC 5321 section 4.5.3.2); None: for nothing."""
         if self.state is State.CLOSED:
             return None
         if self._awaited:
-            first = self._awaited[0]
-            return self._timeouts.for_reply(first.verb if first.command is not None else None)
+            return self._awaited.patience(self._timeouts)
         return self._timeouts.for_state(self.state)
 
     @property
     def is_content_unanswered(self) -> bool:
-        """Whether the final dot was sent and a reply to it is still due: the host may have the message or not."""
-        return any(awaited.command is None and not awaited.void for awaited in self._awaited)
+        """Whether all content was sent and a reply to it is still due: the host may have the message or not."""
+        return self._awaited.hold_content
 
     # --- commands
 
@@ -182,16 +193,24 @@ class ClientEngine:
     def send(self, command: Command) -> None:
         """Say something; raises LocalProtocolError, before any octet is written, when it may not be said now."""
         verb = self._verb_of(command)
+        if isinstance(command, Bdat):
+            self._send_chunk(command)
+            return
         if not self.may_send:
             raise LocalProtocolError(f"{verb.value} may not be sent now: {self.state.value}, {len(self._awaited)} due")
         after = permitted(self._ahead, verb)
         if after is None:
             raise LocalProtocolError(f"{verb.value} is out of sequence: {self._ahead.value}")
+        if verb is Verb.DATA:
+            self._content.check_data()
         line = self._line_of(command, verb)
         if isinstance(command, Auth):
             self._auth = AuthExchange(command, self.announced)
+        elif isinstance(command, Mail):
+            self.mails += 1
+            self._content = OutgoingContent(binary=is_binary(command.parameters))
         self._write_line(line)
-        self._await(_Awaited(verb, command))
+        self._await(Awaited(verb, command))
         self._ahead = after
 
     def send_content(self, block: bytes) -> None:
@@ -199,20 +218,34 @@ class ClientEngine:
         if self.state is not State.CONTENT:
             raise LocalProtocolError(f"no content is wanted: {self.state.value}")
         self.progress += 1
-        self._out.append(self._stuffer.write(block))
+        self._out.append(self._content.block(block))
 
     def end_content(self) -> None:
         """The final dot: from here on the host may have the message."""
         if self.state is not State.CONTENT:
             raise LocalProtocolError(f"no content is wanted: {self.state.value}")
-        self._out.append(self._stuffer.finish())
+        self._out.append(self._content.dot())
         self.transcript.add("content, then the final dot")
-        if self.lmtp:  # RFC 2033 section 4.2: one reply for each accepted recipient
-            for recipient in range(self._accepted):
-                self._await(_Awaited(Verb.DATA, None, recipient))
-        else:
-            self._await(_Awaited(Verb.DATA, None))
+        self._await_content(Verb.DATA)
         self.state = self._ahead = State.READY
+
+    def _send_chunk(self, chunk: Bdat) -> None:
+        if not self.may_send_chunk:
+            raise LocalProtocolError(f"BDAT may not be sent now: {self.state.value}, {len(self._awaited)} due")
+        self._line_of(chunk, Verb.BDAT)
+        line, octets = self._content.chunk(chunk)
+        self._write_line(line)
+        self._out.append(octets)
+        self.state = self._ahead = State.CHUNKS
+        if chunk.last:
+            self._ahead = State.READY
+            self._await_content(Verb.BDAT)
+        else:
+            self._await(Awaited(Verb.BDAT, None, partial=True))
+
+    def _await_content(self, verb: Verb) -> None:
+        self._awaited.add_content(verb, self._accepted if self.lmtp else None)
+        self.progress += 1
 
     def tls_started(self) -> None:
         """The handshake after TlsReady is done (or was done before the greeting, if called first)."""
@@ -251,21 +284,21 @@ class ClientEngine:
     @property
     def _is_hello_due(self) -> bool:
         """Only the answer to EHLO is read to its last line."""
-        return bool(self._awaited) and isinstance(self._awaited[0].command, Hello)
+        return len(self._awaited) > 0 and isinstance(self._awaited.next.command, Hello)
 
     def _hear(self, reply: Reply) -> ClientEvent | None:
         if self.state is State.CONNECTED:
             return self._greeted(reply)
         if not self._awaited:
             return self._unasked(reply)
-        awaited = self._awaited[0]
+        awaited = self._awaited.next
         if awaited.verb is Verb.AUTH and reactions.challenges(reply):
             return self._challenged(reply)
         if awaited.command is None and reply.severity is Severity.INTERMEDIATE:
             raise RemoteProtocolError(f"the content was answered {reply}")
-        self._awaited.popleft()
+        self._awaited.take()
         if awaited.command is None:
-            return self._content_answered(awaited, reply)
+            return self._chunk_answered(reply) if awaited.partial else self._content_answered(awaited, reply)
         event = self._answered(awaited, awaited.command, reply)
         if reactions.closes_channel(reply) and not isinstance(event, TlsReady):
             self._end("421", reply)
@@ -291,7 +324,7 @@ class ClientEngine:
             return ContentAnswered(reply, None) if in_content else ended
         raise RemoteProtocolError(f"a reply that nothing asked for: {reply}")
 
-    def _answered(self, awaited: _Awaited, command: Command, reply: Reply) -> ClientEvent | None:
+    def _answered(self, awaited: Awaited, command: Command, reply: Reply) -> ClientEvent | None:
         verb = awaited.verb
         if verb is Verb.DATA:
             return self._data_answered(command, reply)
@@ -324,19 +357,11 @@ class ClientEngine:
     def _fall_back(self, command: Command) -> None:
         assert isinstance(command, Hello)  # noqa: S101 — only Hello is sent as EHLO
         self._write_line(hello_line(Verb.HELO, command.name))
-        self._await(_Awaited(Verb.HELO, command))
+        self._await(Awaited(Verb.HELO, command))
 
     def _hello_answered(self, verb: Verb, reply: Reply) -> None:
-        self.announced = {}
-        if verb is Verb.HELO or not reply.is_positive:
-            return
-        for line in reply.lines[1:]:
-            found = _EHLO_LINE.match(line)
-            if found is not None:  # a line outside the grammar announces nothing
-                keyword, parameters = found[1].upper(), (found[2] or "").strip(" ")
-                before = self.announced.get(keyword)
-                # "AUTH=LOGIN" beside "AUTH PLAIN": hosts from before RFC 2554 are announced to twice
-                self.announced[keyword] = f"{before} {parameters}".strip(" ") if before else parameters
+        known = reply.is_positive and verb is not Verb.HELO
+        self.announced = read_announced(reply) if known else {}
         self.limits = read_limits(self.announced.get("LIMITS", ""))
 
     def _handshake_due(self, reply: Reply) -> TlsReady:
@@ -361,21 +386,33 @@ class ClientEngine:
             return Replied(command, reply)
         if self.state is State.RECIPIENTS:
             self._move(State.CONTENT)
-            self._stuffer = ContentStuffer()
             return ContentWanted(reply)
         if self.lmtp:  # RFC 2033 section 4.2 asks for 503, and for no reply to the dot
             raise RemoteProtocolError("DATA was answered 354 although no recipient was accepted")
         self._out.append(b".\r\n")  # RFC 2920 section 3.1: nobody was accepted, so nothing is sent
         self.transcript.add("no recipient was accepted: a lone dot")
-        self._await(_Awaited(Verb.DATA, command=None, void=True))
+        self._await(Awaited(Verb.DATA, command=None, void=True))
         return None
 
-    def _content_answered(self, awaited: _Awaited, reply: Reply) -> ClientEvent:
-        if not self._awaited:
-            self._move(State.READY)
+    def _chunk_answered(self, reply: Reply) -> ClientEvent:
+        if not reply.is_positive and not self._content.refused:
+            self._content.refused = True
+            self._ahead = State.CHUNKS
+            self._awaited.void()  # already in the pipeline: the host discards them (RFC 3030 section 2)
         if reactions.closes_channel(reply):
             self._end("421", reply)
-        return Replied(Data(), reply) if awaited.void else ContentAnswered(reply, awaited.recipient)
+        return ChunkAnswered(reply)
+
+    def _content_answered(self, awaited: Awaited, reply: Reply) -> ClientEvent:
+        if not self._awaited:
+            # behind a refused BDAT the state of the host is indeterminate until RSET (RFC 3030 section 2)
+            stuck = awaited.verb is Verb.BDAT and not self.lmtp and not reply.is_positive
+            self._move(State.CHUNKS if stuck or self._content.refused else State.READY)
+        if reactions.closes_channel(reply):
+            self._end("421", reply)
+        if awaited.void:
+            return ChunkAnswered(reply) if awaited.verb is Verb.BDAT else Replied(Data(), reply)
+        return ContentAnswered(reply, awaited.recipient)
 
     # --- small things
 
@@ -389,27 +426,19 @@ class ClientEngine:
             case Hello(name):
                 return hello_line(verb, name)
             case Mail() | Rcpt():
-                self._check_announced(command, verb)
+                check_announced(command, verb, self._known, self.announced, tls=self.tls)
                 return mail_line(command) if isinstance(command, Mail) else rcpt_line(command)
             case Auth():
                 return AuthExchange(command, self.announced).line
+            case Bdat(octets, last):
+                if not self.offers("CHUNKING"):
+                    raise LocalProtocolError("BDAT needs CHUNKING, which was not announced")
+                return bdat_line(len(octets), last=last)
             case _:
                 return bare_line(command)
 
-    def _check_announced(self, command: Mail | Rcpt, verb: Verb) -> None:
-        """Nothing goes out that the host would have to refuse: parameters, and octets above 127."""
-        for parameter, _ in command.parameters:
-            found = self._known.find(verb, parameter.keyword)
-            if found is None or found[0].keyword not in self.announced:
-                raise LocalProtocolError(f"{parameter.keyword} belongs to no extension that was announced")
-        if is_binary(command.parameters):
-            raise LocalProtocolError("BODY=BINARYMIME needs BDAT, which is not sent here")
-        path = command.reverse_path if isinstance(command, Mail) else command.forward_path
-        if path is not None and not path.is_ascii and not self.offers("SMTPUTF8"):
-            raise LocalProtocolError("a path beyond ASCII needs SMTPUTF8, which was not announced")
-
-    def _await(self, awaited: _Awaited) -> None:
-        self._awaited.append(awaited)
+    def _await(self, awaited: Awaited) -> None:
+        self._awaited.add(awaited)
         self.progress += 1
 
     def _move(self, state: State) -> None:

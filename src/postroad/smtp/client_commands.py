@@ -65,6 +65,14 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class Bdat:
+    """BDAT (RFC 3030) with the octets of its chunk; without BODY=BINARYMIME they are text whose lines end in CRLF."""
+
+    octets: bytes = field(repr=False)
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Rset:
     """RSET."""
 
@@ -79,7 +87,7 @@ class Quit:
     """QUIT."""
 
 
-Command = Hello | StartTls | Auth | Mail | Rcpt | Data | Rset | Noop | Quit
+Command = Hello | StartTls | Auth | Mail | Rcpt | Data | Bdat | Rset | Noop | Quit
 
 #: RFC 2920 section 3.1: nothing may be sent behind these before they are answered. (EHLO, DATA, VRFY, EXPN, TURN, QUIT,
 #: NOOP there; STARTTLS and AUTH by RFC 3207 and RFC 4954.)
@@ -94,6 +102,7 @@ VERBS: Final[dict[type[Command], Verb]] = {
     Mail: Verb.MAIL,
     Rcpt: Verb.RCPT,
     Data: Verb.DATA,
+    Bdat: Verb.BDAT,
     Rset: Verb.RSET,
     Noop: Verb.NOOP,
     Quit: Verb.QUIT,
@@ -125,6 +134,11 @@ def rcpt_line(command: Rcpt) -> bytes:
 def bare_line(command: StartTls | Data | Rset | Noop | Quit) -> bytes:
     """A command that has no argument here."""
     return _line(VERBS[type(command)])
+
+
+def bdat_line(octets: int, *, last: bool) -> bytes:
+    """BDAT for a chunk of so many octets, which follow at once."""
+    return _line(Verb.BDAT, str(octets), *(("LAST",) if last else ()))
 
 
 def auth_line(mechanism: str, initial_response: str | None) -> bytes:

@@ -40,8 +40,15 @@ class ContentWanted:
 
 
 @dataclass(slots=True)
+class ChunkAnswered:
+    """The answer to a chunk of BDAT that was not the last, or to one behind a chunk that was refused."""
+
+    reply: Reply
+
+
+@dataclass(slots=True)
 class ContentAnswered:
-    """The answer to the content; in LMTP one for each accepted recipient, in the order of RCPT."""
+    """The answer to the content (the final dot, the last chunk); in LMTP one for each accepted recipient, in the order of RCPT."""
 
     reply: Reply
     recipient: int | None
@@ -58,4 +65,6 @@ class ConnectionEnded:
     """The reply that ended it, when one did."""
 
 
-ClientEvent = Greeted | Replied | TlsReady | ContentWanted | ContentAnswered | ConnectionEnded | NeedData
+ClientEvent = (
+    Greeted | Replied | TlsReady | ContentWanted | ChunkAnswered | ContentAnswered | ConnectionEnded | NeedData
+)

@@ -30,8 +30,12 @@ class ClientTimeouts:
     data: float = 120.0
     block: float = 180.0
     """For the host to take the next block of content."""
+    chunk: float = 300.0
+    """For the answer to a chunk of BDAT that is not the last."""
     content: float = 600.0
-    """For the answer to the final dot: giving up early is what makes duplicates (RFC 1047)."""
+    """For the answer to the final dot or the last chunk: giving up early is what makes duplicates (RFC 1047)."""
+    transaction: float = 14_400.0
+    """For one whole transaction up to the final dot, however willingly the host answers now and then."""
     other: float = 60.0
     quit: float = 10.0
 
@@ -41,6 +45,10 @@ class ClientTimeouts:
             return Patience("the reply to the content", self.content)
         return Patience(f"the reply to {verb.value}", getattr(self, _FIELDS.get(verb, "other")))
 
+    def for_chunk(self) -> Patience:
+        """For the answer to a chunk that is not the last."""
+        return Patience("the reply to BDAT", self.chunk)
+
     def for_state(self, state: State) -> Patience | None:
         """For what is due when no reply is."""
         match state:
@@ -48,7 +56,7 @@ class ClientTimeouts:
                 return Patience("the greeting", self.greeting)
             case State.HANDSHAKE:
                 return Patience("the TLS handshake", self.handshake)
-            case State.CONTENT:
+            case State.CONTENT | State.CHUNKS:
                 return Patience("the host to take content", self.block)
             case _:
                 return None
