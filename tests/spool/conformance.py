@@ -212,7 +212,7 @@ class Conformance(Leases, Keeping):
         assert [name for name, error in told.items() if error is None] == ["good", "first", "also good"]
         assert all(type(error) is SpoolError for error in told.values() if error is not None)
         assert await everything(spool) == [drafts[name].id for name in ("good", "first", "also good")]
-        assert (await spool.stats()).recipients == {"queued": 4, "held": 1, "delivered": 0}
+        assert (await spool.stats()).recipients == {"queued": 4, "held": 1, "delivered": 0, "failed": 0}
         assert await octets(spool, twice.id) == b"Received: here\r\nx"
 
     @story()
@@ -339,14 +339,18 @@ class Conformance(Leases, Keeping):
 
     @story(keep_delivered=True)
     async def test_stats_count(self, spool: Spool) -> None:
-        assert (await spool.stats()).recipients == {"queued": 0, "held": 0, "delivered": 0}
+        assert (await spool.stats()).recipients == {"queued": 0, "held": 0, "delivered": 0, "failed": 0}
         await accepted(spool, BOB, INBOX, EVE, content=bytes(84))
         await accepted(spool, INBOX, content=bytes(184))
         batch = (await spool.lease(T0, 1, 60))[0]
         await spool.settle(batch, delivered(batch))
         stats = await spool.stats()
         assert (stats.messages, stats.octets) == (2, 300)
-        assert stats.recipients == {"queued": 1, "held": 2, "delivered": 1}
+        assert stats.recipients == {"queued": 1, "held": 2, "delivered": 1, "failed": 0}
         await spool.remove(await everything(spool))
         stats = await spool.stats()
-        assert (stats.messages, stats.octets, stats.recipients) == (0, 0, {"queued": 0, "held": 0, "delivered": 0})
+        assert (stats.messages, stats.octets, stats.recipients) == (
+            0,
+            0,
+            {"queued": 0, "held": 0, "delivered": 0, "failed": 0},
+        )

@@ -157,7 +157,7 @@ class TestDamagedRows(Backend):
         message = await spool.message(names[1])
         assert [one.state for one in message.recipients] == [HELD, HELD]
         assert "damaged" in message.recipients[0].note
-        assert (await spool.stats()).recipients == {"queued": 4, "held": 2, "delivered": 0}
+        assert (await spool.stats()).recipients == {"queued": 4, "held": 2, "delivered": 0, "failed": 0}
 
     @story()
     async def test_the_operator_can_remove_it(self, spool: SqliteSpool) -> None:

@@ -321,10 +321,15 @@ def test_results_keep_their_shape(tmp_path: Path) -> None:
     from postroad.replies import Reply
     from postroad.spool import coding
 
-    results = (Result(3, Outcome.DEFERRED, Reply(451, "a\nb", "4.7.1"), "note", 1.5, True), Result(0, Outcome.HELD))
+    later = Result(
+        3, Outcome.DEFERRED, Reply(451, "a\nb", "4.7.1"), "note", 1.5, uncertain=True, stage="RCPT", delay_told=True
+    )
+    results = (later, Result(0, Outcome.HELD))
     text = (
-        '[{"number":3,"outcome":"deferred","reply":[451,"4.7.1","a\\nb"],"note":"note","next_due":1.5,"uncertain":true},'
-        '{"number":0,"outcome":"held","reply":null,"note":"","next_due":null,"uncertain":false}]'
+        '[{"number":3,"outcome":"deferred","reply":[451,"4.7.1","a\\nb"],"note":"note","next_due":1.5,"uncertain":true,'
+        '"stage":"RCPT","expired":false,"relayed":false,"delay_told":true},'
+        '{"number":0,"outcome":"held","reply":null,"note":"","next_due":null,"uncertain":false,'
+        '"stage":"","expired":false,"relayed":false,"delay_told":false}]'
     )
     assert coding.encode(results) == text
     assert coding.decode_results(text) == results

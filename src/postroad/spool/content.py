@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from postroad.errors import SpoolError
-from postroad.spool.interface import INLINE_OCTETS
+from postroad.spool.interface import INLINE_OCTETS, ContentWriter
 from postroad.spool.location import sync_folder
 from postroad.spool.space import storage_fault
 
@@ -68,12 +68,13 @@ class ContentFiles:
 class SpooledContent:
     """ContentWriter: blocks in memory up to INLINE_OCTETS, a file above; without ``files`` all stays in memory."""
 
-    __slots__ = ("_blocks", "_descriptor", "_files", "_look_at", "_room", "file", "size", "state")
+    __slots__ = ("_blocks", "_descriptor", "_files", "_look_at", "_room", "file", "reserved", "size", "state")
 
     OPEN, SUBMITTED, GONE = range(3)
 
-    def __init__(self, files: ContentFiles | None, room: Callable[[], None] | None) -> None:
-        """``room`` raises StorageFull when there is none left."""
+    def __init__(self, files: ContentFiles | None, room: Callable[[], None] | None, *, reserved: bool = False) -> None:
+        """``room`` raises StorageFull when there is none left; ``reserved``: of a report, whatever the budget."""
+        self.reserved = reserved
         self._files = files
         self._room = room
         self._blocks: list[bytes] = []
@@ -156,3 +157,11 @@ class SpooledContent:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def submitted(content: ContentWriter) -> SpooledContent:
+    """Content as the spool takes it over; raises SpoolError when it is not there, or was opened elsewhere."""
+    if not isinstance(content, SpooledContent):
+        raise SpoolError("the content was opened by another spool")
+    content.submit()
+    return content

@@ -99,8 +99,7 @@ def _held_numbers(tx: Transaction, sequence: int, query: MessageQuery, note: str
         report(error)  # it stays held: the operator is looking already
         return
     for one in held:
-        fits = recipient_matches(query, one.forward_path, one.destination, RecipientState.HELD)
-        if fits and note in ("", one.note):
+        if recipient_matches(query, one) and note in ("", one.note):
             yield one.number
 
 

@@ -3,83 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 from postroad.clock import Clock, SystemClock
 from postroad.envelope import (
     Attempt,
     Batch,
     Draft,
+    JournalEntry,
     MessageId,
-    NewRecipient,
-    Recipient,
     RecipientState,
     StoredMessage,
 )
 from postroad.errors import NotFound, SpoolError, StorageFull
-from postroad.spool.coding import encode
-from postroad.spool.content import SpooledContent
+from postroad.spool.content import SpooledContent, submitted
 from postroad.spool.ids import IdSource
-from postroad.spool.interface import BLOCK_OCTETS, ContentWriter, MessageQuery, Spool, SpoolStats
+from postroad.spool.interface import (
+    BLOCK_OCTETS,
+    ContentWriter,
+    JournalQuery,
+    MessageQuery,
+    QueueGroup,
+    Spool,
+    SpoolStats,
+)
+from postroad.spool.memory_rows import Entry, Journal, Row, begin, by_destination, check_text
 from postroad.spool.transitions import (
+    CLOSED,
+    COUNT_LIMIT,
+    cause_of,
     check_attempt,
     check_draft,
     check_due,
-    contains,
+    claimed_until,
     held_attempt,
-    recipient_matches,
+    is_claimable,
     released_attempt,
     settled,
-    wake_time,
 )
 
 Done = Callable[[SpoolError | None], None]
-
-
-@dataclass(slots=True)
-class _Row:
-    """One recipient and its lease."""
-
-    recipient: Recipient
-    token: int = 0
-    expires: float = 0.0
-
-    @property
-    def wake(self) -> float | None:
-        return wake_time(self.recipient.state, self.recipient.next_due, self.expires)
-
-
-@dataclass(slots=True)
-class _Entry:
-    """One message."""
-
-    draft: Draft
-    sequence: int
-    content: bytes
-    rows: list[_Row]
-    journal: list[Attempt] = field(default_factory=list)
-
-    @property
-    def size(self) -> int:
-        return len(self.draft.prefix) + len(self.content)
-
-    def has(self, state: RecipientState) -> bool:
-        return any(row.recipient.state is state for row in self.rows)
-
-    def stored(self, rows: Iterable[_Row]) -> StoredMessage:
-        draft = self.draft
-        return StoredMessage(
-            draft.id,
-            self.sequence,
-            draft.reverse_path,
-            draft.parameters,
-            draft.received_at,
-            self.size,
-            draft.origin,
-            tuple(row.recipient for row in rows),
-        )
+Claim = Callable[[Draft], float | None]
 
 
 class MemorySpool:
@@ -98,12 +64,18 @@ class MemorySpool:
         self._ids = IdSource(shard, self._clock)
         self._budget = budget
         self._keep_delivered = keep_delivered
-        self._entries: dict[MessageId, _Entry] = {}
+        self._entries: dict[MessageId, Entry] = {}
         self._sequence = 0
         self._token = 0
         self._octets = 0
-        self._pending: list[tuple[Draft, SpooledContent, Done]] = []
+        self._journal = Journal()
+        self._postponed: dict[str, float] = {}
+        self._pending: list[tuple[Draft, SpooledContent, Done, float]] = []
         self._listeners: list[Callable[[Sequence[Draft]], None]] = []
+        self._claim: Claim | None = None
+        self._claimed: list[Callable[[Sequence[Batch]], None]] = []
+        self._lost: list[Callable[[Sequence[Draft]], None]] = []
+        self._settled: list[Callable[[Sequence[JournalEntry]], None]] = []
         self._closed = False
 
     def new_id(self) -> MessageId:
@@ -117,6 +89,11 @@ class MemorySpool:
             raise StorageFull("the spool has no room", "remove messages, or allow it a larger budget")
         return SpooledContent(None, None)
 
+    def open_report(self) -> ContentWriter:
+        """Begin the content of a report, whatever the budget."""
+        self._alive()
+        return SpooledContent(None, None, reserved=True)
+
     def free_octets(self) -> int | None:
         """What is left of the budget."""
         self._alive()
@@ -125,16 +102,32 @@ class MemorySpool:
     def accept(self, draft: Draft, content: ContentWriter, done: Done) -> None:
         """Keep the message; ``done`` is called in the loop's next round."""
         self._alive()
-        if not isinstance(content, SpooledContent):
-            raise SpoolError("the content was opened by another spool")
-        content.submit()
+        taken = submitted(content)
         if not self._pending:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._pending.append((draft, content, done))
+        self._pending.append((draft, taken, done, claimed_until(self._claim, draft, self._clock.wall())))
 
     def on_accepted(self, listener: Callable[[Sequence[Draft]], None]) -> None:
         """Call ``listener`` after each batch of acceptances."""
         self._listeners.append(listener)
+
+    def on_accepting(self, claim: Claim) -> None:
+        """Ask ``claim`` in each ``accept``."""
+        self._claim = claim
+
+    def on_claimed(
+        self,
+        listener: Callable[[Sequence[Batch]], None],
+        lost: Callable[[Sequence[Draft]], None] | None = None,
+    ) -> None:
+        """Call ``listener`` with the leases of what was claimed and accepted, ``lost`` with what was not accepted."""
+        self._claimed.append(listener)
+        if lost is not None:
+            self._lost.append(lost)
+
+    def on_settled(self, listener: Callable[[Sequence[JournalEntry]], None]) -> None:
+        """Call ``listener`` with each line of the journal."""
+        self._settled.append(listener)
 
     async def message(self, message_id: MessageId) -> StoredMessage:
         """One message; raises NotFound."""
@@ -155,14 +148,43 @@ class MemorySpool:
     async def messages(self, query: MessageQuery) -> list[StoredMessage]:
         """Messages by arrival, newest first unless asked otherwise."""
         self._alive()
-        found = [entry for entry in self._matching(query) if any(_fits(query, row) for row in entry.rows)]
+        found = [entry for entry in self._matching(query) if any(row.fits(query) for row in entry.rows)]
         if not query.oldest_first:
             found.reverse()
         return [entry.stored(entry.rows) for entry in found[: max(query.limit, 0)]]
 
     async def attempts(self, message_id: MessageId) -> list[Attempt]:
-        """The message's journal, oldest first; raises NotFound."""
-        return list(self._entry(message_id).journal)
+        """What the journal has of a message that is here, oldest first; raises NotFound."""
+        self._entry(message_id)
+        return self._journal.of(message_id)
+
+    async def journal(self, query: JournalQuery) -> list[JournalEntry]:
+        """Lines of the journal, newest first unless asked otherwise."""
+        self._alive()
+        return self._journal.find(query)
+
+    async def summary(self, by: Literal["destination", "reply"], query: MessageQuery, limit: int) -> list[QueueGroup]:
+        """Recipients that match, in groups, the largest first."""
+        self._alive()
+        if query.state is None:
+            query = replace(query, state=RecipientState.QUEUED)
+        groups: dict[str, list[tuple[Entry, Row]]] = {}
+        for entry in self._matching(query):
+            for row in entry.rows:
+                one = row.recipient
+                key = one.destination if by == "destination" else cause_of(one.reply, one.note)
+                if key and row.fits(query):
+                    groups.setdefault(key, []).append((entry, row))
+        made = [self._group(key, members, by == "destination") for key, members in groups.items()]
+        made.sort(key=lambda group: (-group.recipients, group.key))
+        return made[: max(limit, 0)]
+
+    def _group(self, key: str, members: list[tuple[Entry, Row]], destination: bool) -> QueueGroup:
+        oldest = min(members, key=lambda member: member[0].sequence)[0].draft.received_at
+        wake = min((row.wake for _, row in members if row.wake is not None), default=None)
+        if destination and wake is not None:
+            wake = max(wake, self._postponed.get(key, wake))
+        return QueueGroup(key, len(members), oldest, wake)
 
     async def stats(self) -> SpoolStats:
         """Counts."""
@@ -173,13 +195,40 @@ class MemorySpool:
                 recipients[row.recipient.state.value] += 1
         return SpoolStats(len(self._entries), self._octets, recipients)
 
-    async def lease(self, now: float, limit: int, seconds: float) -> list[Batch]:
+    async def lease(
+        self, now: float, limit: int, seconds: float, *, busy: Collection[str] = (), per_destination: int = 0
+    ) -> list[Batch]:
         """Take recipients that are due."""
         self._alive()
-        groups: dict[tuple[MessageId, str], list[_Row]] = {}
-        for _, _, _, entry, row in self._due(now):
-            groups.setdefault((entry.draft.id, row.recipient.destination), []).append(row)
-        return [self._lend(*key, rows, now + seconds) for key, rows in list(groups.items())[: max(limit, 0)]]
+        groups: dict[tuple[MessageId, str], tuple[Entry, list[Row]]] = {}
+        counts: dict[str, int] = {}
+        for _, _, _, _, entry, row in self._due(now):
+            destination = row.recipient.destination
+            key = entry.draft.id, destination
+            if key not in groups:
+                count = counts.get(destination, 0)
+                if destination in busy or self._postponed.get(destination, now) > now:
+                    continue
+                if len(groups) >= limit or (per_destination and count >= per_destination):
+                    continue
+                counts[destination] = count + 1
+                groups[key] = entry, []
+            groups[key][1].append(row)
+        return [self._lend(entry, key[1], rows, now + seconds) for key, (entry, rows) in groups.items()]
+
+    async def take(
+        self, message_id: MessageId, numbers: Sequence[int] | None, now: float, seconds: float
+    ) -> list[Batch]:
+        """Lease recipients that are QUEUED or HELD and not leased, whatever their time; raises NotFound."""
+        entry = self._entry(message_id)
+        free = [
+            row
+            for row in entry.rows
+            if row.recipient.state not in CLOSED
+            and row.expires <= now
+            and (numbers is None or row.recipient.number in numbers)
+        ]
+        return [self._lend(entry, key, rows, now + seconds) for key, rows in by_destination(free).items()]
 
     async def renew(self, batch: Batch, now: float, seconds: float) -> Batch:
         """Prolong a lease that is still ours; raises NotFound."""
@@ -191,13 +240,18 @@ class MemorySpool:
             row.expires = now + seconds
         return replace(batch, expires=now + seconds)
 
-    async def settle(self, batch: Batch, attempt: Attempt) -> bool:
-        """Record an attempt and what it changed; False when the lease was lost."""
-        self._alive()
-        check_attempt(batch, attempt)
-        rows = self._leased(batch)
-        if rows is None:
-            return False
+    async def settle(self, batch: Batch, attempt: Attempt, reports: Sequence[tuple[Draft, ContentWriter]] = ()) -> bool:
+        """Record an attempt and what it changed, and accept reports; False when the lease was lost."""
+        try:
+            self._alive()
+            check_attempt(batch, attempt)
+            rows = self._leased(batch)
+            if rows is None:
+                return False
+            self._keep_all(reports)
+        finally:
+            for _, content in reports:
+                content.discard()
         entry = self._entries[batch.message.id]
         results = {result.number: result for result in attempt.results}
         for row in rows:
@@ -206,16 +260,64 @@ class MemorySpool:
             if result is not None:
                 row.recipient = settled(row.recipient, result)
         if results:
-            entry.journal.append(attempt)
-        if not (self._keep_delivered or entry.has(RecipientState.QUEUED) or entry.has(RecipientState.HELD)):
+            self._note(entry, attempt)
+        if not self._keep_delivered and all(row.recipient.state in CLOSED for row in entry.rows):
             self._forget(entry)
+        for listener in self._listeners if reports else ():
+            _call(listener, [draft for draft, _ in reports])
         return True
 
-    async def next_due(self) -> float | None:
+    def _keep_all(self, reports: Sequence[tuple[Draft, ContentWriter]]) -> None:
+        """All of them, or none."""
+        kept: list[Entry] = []
+        try:
+            for draft, content in reports:
+                kept.append(self._keep(draft, submitted(content), 0.0)[0])
+        except SpoolError:
+            for entry in kept:
+                self._forget(entry)
+            raise
+
+    async def next_due(self, busy: Collection[str] = ()) -> float | None:
         """When the earliest QUEUED recipient may be leased."""
         self._alive()
-        wakes = (row.wake for entry in self._entries.values() for row in entry.rows)
-        return min((wake for wake in wakes if wake is not None), default=None)
+        found: list[float] = []
+        for entry in self._entries.values():
+            for row in entry.rows:
+                destination, wake = row.recipient.destination, row.wake
+                if wake is not None and destination not in busy:
+                    found.append(max(wake, self._postponed.get(destination, wake)))
+        return min(found, default=None)
+
+    async def postpone(self, destination: str, until: float) -> int:
+        """Lease nothing for this destination before ``until``."""
+        self._alive()
+        check_due(until)
+        self._postponed[destination] = until
+        return self._count(destination, None)
+
+    async def resume(self, destination: str, now: float) -> int:
+        """Undo ``postpone``."""
+        self._alive()
+        return 0 if self._postponed.pop(destination, None) is None else self._count(destination, now)
+
+    def _count(self, destination: str, now: float | None) -> int:
+        rows = (row for entry in self._entries.values() for row in entry.rows)
+        wakes = [row.wake for row in rows if row.recipient.destination == destination]
+        return min(sum(wake is not None and (now is None or wake <= now) for wake in wakes), COUNT_LIMIT)
+
+    async def retry(self, query: MessageQuery, due: float) -> int:
+        """QUEUED recipients that match are due at ``due``."""
+        self._alive()
+        check_due(due)
+        count = 0
+        for entry in self._matching(query):
+            for row in entry.rows:
+                if row.recipient.state is RecipientState.QUEUED and row.fits(query):
+                    row.recipient = replace(row.recipient, next_due=due)
+                    self._postponed.pop(row.recipient.destination, None)
+                    count += 1
+        return count
 
     async def hold(self, message_id: MessageId, note: str, numbers: Sequence[int] | None = None) -> int:
         """QUEUED -> HELD; raises NotFound."""
@@ -227,7 +329,7 @@ class MemorySpool:
                 row.recipient = replace(recipient, state=RecipientState.HELD, next_due=None, note=note)
                 changed.append(recipient.number)
         if changed:
-            entry.journal.append(held_attempt(self._clock.wall(), changed, note))
+            self._note(entry, held_attempt(self._clock.wall(), changed, note))
         return len(changed)
 
     async def release(self, query: MessageQuery, due: float, note: str = "") -> int:
@@ -239,11 +341,11 @@ class MemorySpool:
             changed: list[int] = []
             for row in entry.rows:
                 recipient = row.recipient
-                if recipient.state is RecipientState.HELD and _fits(query, row) and note in ("", recipient.note):
+                if recipient.state is RecipientState.HELD and row.fits(query) and note in ("", recipient.note):
                     row.recipient = replace(recipient, state=RecipientState.QUEUED, next_due=due, note="")
                     changed.append(recipient.number)
             if changed:
-                entry.journal.append(released_attempt(self._clock.wall(), changed, due))
+                self._note(entry, released_attempt(self._clock.wall(), changed, due))
                 count += len(changed)
         return count
 
@@ -267,6 +369,11 @@ class MemorySpool:
             self._forget(entry)
         return count
 
+    async def trim_journal(self, older_than: float, octets: int) -> int:
+        """Delete the oldest lines of the journal."""
+        self._alive()
+        return self._journal.trim(older_than, octets)
+
     async def close(self) -> None:
         """Finish what was submitted; further calls raise SpoolError."""
         self._flush()
@@ -278,100 +385,84 @@ class MemorySpool:
         if self._closed:
             raise SpoolError("the spool is closed")
 
-    def _entry(self, message_id: MessageId) -> _Entry:
+    def _entry(self, message_id: MessageId) -> Entry:
         self._alive()
         entry = self._entries.get(message_id)
         if entry is None:
             raise NotFound(f"no message {message_id[:60]!r} in the spool")
         return entry
 
+    def _note(self, entry: Entry, attempt: Attempt) -> None:
+        line = self._journal.append(entry, attempt)
+        for listener in self._settled:
+            _call(listener, [line])
+
     def _flush(self) -> None:
         pending, self._pending = self._pending, []
         accepted: list[Draft] = []
+        batches: list[Batch] = []
+        lost: list[Draft] = []
         outcomes: list[tuple[Done, SpoolError | None]] = []
-        for draft, content, done in pending:
+        for draft, content, done, until in pending:
             try:
-                self._keep(draft, content.octets())
+                batches += self._keep(draft, content, until)[1]
                 accepted.append(draft)
                 outcomes.append((done, None))
             except SpoolError as error:
                 outcomes.append((done, error))
+                if until:
+                    lost.append(draft)
             content.forget()
         for done, outcome in outcomes:
             _call(done, outcome)
-        for listener in self._listeners if accepted else ():
-            _call(listener, accepted)
+        for call, what in ((self._lost, lost), (self._claimed, batches), (self._listeners, accepted)):
+            for listener in call if what else ():
+                _call(listener, what)
 
-    def _keep(self, draft: Draft, content: bytes) -> None:
+    def _keep(self, draft: Draft, content: SpooledContent, until: float) -> tuple[Entry, list[Batch]]:
+        """Store a message; with a time, leased until then."""
         check_draft(draft, self._ids.prefix)
         if draft.id in self._entries:
             raise SpoolError(f"message {draft.id} is in the spool already")
-        _check_text(draft)
-        size = len(draft.prefix) + len(content)
-        if self._budget is not None and self._octets + size > self._budget:
+        check_text(draft)
+        size = len(draft.prefix) + content.size
+        if self._budget is not None and self._octets + size > self._budget and not content.reserved:
             raise StorageFull("the spool's budget is used up", "remove messages, or allow it a larger budget")
         self._sequence += 1
         self._octets += size
-        rows = [_Row(_begin(number, new, draft.received_at)) for number, new in enumerate(draft.recipients)]
-        self._entries[draft.id] = _Entry(draft, self._sequence, content, rows)
+        entry = Entry(draft, self._sequence, content.octets(), begin(draft))
+        self._entries[draft.id] = entry
+        claimed = [row for row, new in zip(entry.rows, draft.recipients, strict=True) if is_claimable(new)]
+        groups = by_destination(claimed) if until else {}
+        return entry, [self._lend(entry, key, rows, until) for key, rows in groups.items()]
 
-    def _forget(self, entry: _Entry) -> None:
+    def _forget(self, entry: Entry) -> None:
         self._octets -= entry.size
         del self._entries[entry.draft.id]
 
-    def _matching(self, query: MessageQuery) -> list[_Entry]:
+    def _matching(self, query: MessageQuery) -> list[Entry]:
         """Messages that fit all that the query says of messages, oldest first."""
-        return [
-            entry
-            for entry in self._entries.values()
-            if entry.sequence > query.after
-            and (not query.before or entry.sequence < query.before)
-            and contains(entry.draft.reverse_path, query.reverse_path)
-        ]
+        return [entry for entry in self._entries.values() if entry.fits(query)]
 
-    def _due(self, now: float) -> list[tuple[float, int, int, _Entry, _Row]]:
+    def _due(self, now: float) -> list[tuple[int, float, int, int, Entry, Row]]:
         return sorted(
-            (wake, entry.sequence, row.recipient.number, entry, row)
+            (-entry.draft.priority, wake, entry.sequence, row.recipient.number, entry, row)
             for entry in self._entries.values()
             for row in entry.rows
             if (wake := row.wake) is not None and wake <= now
         )
 
-    def _lend(self, message_id: MessageId, destination: str, rows: list[_Row], expires: float) -> Batch:
+    def _lend(self, entry: Entry, destination: str, rows: list[Row], expires: float) -> Batch:
         self._token += 1
-        rows.sort(key=lambda row: row.recipient.number)
-        for row in rows:
-            row.token, row.expires = self._token, expires
-        return Batch(self._entries[message_id].stored(rows), destination, self._token, expires)
+        return entry.lend(destination, rows, self._token, expires)
 
-    def _leased(self, batch: Batch) -> list[_Row] | None:
+    def _leased(self, batch: Batch) -> list[Row] | None:
         """The rows of a lease, or None when it was lost."""
         entry = self._entries.get(batch.message.id)
         if entry is None or entry.sequence != batch.message.sequence:
             return None
         rows = [entry.rows[recipient.number] for recipient in batch.message.recipients]
         return rows if all(row.token == batch.token for row in rows) else None
-
-
-def _begin(number: int, new: NewRecipient, due: float) -> Recipient:
-    state, next_due = (RecipientState.HELD, None) if new.hold else (RecipientState.QUEUED, due)
-    return Recipient(number, new.forward_path, new.destination, new.parameters, state, 0, next_due, None, new.hold)
-
-
-def _fits(query: MessageQuery, row: _Row) -> bool:
-    return recipient_matches(query, row.recipient.forward_path, row.recipient.destination, row.recipient.state)
-
-
-def _check_text(draft: Draft) -> None:
-    """Refuse what no database could store: text with half of a surrogate pair."""
-    texts = [draft.reverse_path, draft.parameters, draft.transcript]
-    for new in draft.recipients:
-        texts += (new.forward_path, new.destination, new.parameters, new.hold)
-    try:
-        encode(draft.origin)
-        "".join(texts).encode()
-    except UnicodeEncodeError as error:
-        raise SpoolError(f"message {draft.id} has text that is no Unicode: {error.reason}") from error
 
 
 def _call(function: Callable[..., None], argument: object) -> None:
