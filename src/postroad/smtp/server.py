@@ -98,6 +98,7 @@ class ServerEngine:
         "_out",
         "_queue",
         "_transaction",
+        "_verb",
         "conditions",
         "config",
         "esmtp",
@@ -126,6 +127,7 @@ class ServerEngine:
         self._auth: AuthExchange | None = None
         self._eof = False
         self._guarded = False
+        self._verb = "CONNECT"  # what the next reply answers
         self._errors = self._junk = 0
 
     # --- what the driver calls
@@ -276,6 +278,7 @@ class ServerEngine:
     def _take_command(self, line: bytes, fault: LineFault | None) -> Step:
         word, argument = split_line(line)
         verb = VERBS.get(word)
+        self._verb = verb.value if verb is not None else "OTHER"
         if self.transcript is not None:
             self.transcript.add(self._shown(verb, line))
         if fault is not None:
@@ -322,6 +325,7 @@ class ServerEngine:
         if type(step) in _POSITIVE:
             self._awaiting = step  # type: ignore[assignment]  # the keys of _POSITIVE are the awaiting events
             if type(step) is ContentEnded:
+                self._verb = "CONTENT"
                 self.remark(f"content: {step.size} octets")
         elif isinstance(step, ParameterNotNow):
             self._reply(step.reply)
@@ -348,6 +352,8 @@ class ServerEngine:
         self._out.append(reply.to_bytes())
         if self.transcript is not None:
             self.transcript.add(reply)
+        if self.config.count is not None:
+            self.config.count(self._verb, reply)
 
     def _end(self, reason: str) -> None:
         self._abort_transaction()

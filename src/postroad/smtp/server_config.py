@@ -46,6 +46,8 @@ class ServerConfig:
     """Refusals carry this link, ``{code}`` replaced by theirs; empty: none."""
     explain: Callable[[str], str | None] | None = None
     """What HELP says of a topic, in ASCII lines; None for one that is not known."""
+    count: Callable[[str, Reply], None] | None = None
+    """Told of each reply and of the command that it answers (``CONNECT``: none, ``CONTENT``: the end of content)."""
     _hello: dict[Traits, Reply] = field(default_factory=dict, repr=False, compare=False)
 
     def hello(self, traits: Traits) -> Reply:

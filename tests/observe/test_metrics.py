@@ -1,0 +1,88 @@
+"""What Prometheus is told: every figure by its name, read back with its own parser."""
+
+from __future__ import annotations
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from postroad.envelope import Attempt, JournalEntry, MessageId, Outcome, Result, Step
+from postroad.observe.metrics import Figures, Metrics
+from postroad.replies import Reply
+
+FIGURES = Figures("1.2.3", {"queued": 3, "held": 1, "delivered": 0, "failed": 2}, 4, 9000, 12.5, 1.9e9)
+
+
+def scraped(metrics: Metrics, figures: Figures = FIGURES) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    text = metrics.expose(figures).decode()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def entry(seconds: float, *results: Result, steps: tuple[Step, ...] = ()) -> JournalEntry:
+    attempt = Attempt(1.0, seconds, "mx", "mx.example", results, steps=steps)
+    return JournalEntry(1, MessageId("0-a"), "a@b.example", {0: "c@d.example"}, attempt)
+
+
+def test_replies_said_are_counted_by_command() -> None:
+    metrics = Metrics()
+    for _ in range(3):
+        metrics.said("MAIL", Reply(455, "Not now", "4.5.4"))
+    metrics.said("CONNECT", Reply(220, "mx.example ESMTP"))
+    found = scraped(metrics)
+    name = "postroad_smtp_replies_total"
+    labels = (("code", "455"), ("direction", "said"), ("enhanced", "4.5.4"), ("verb", "MAIL"))
+    assert found[name, labels] == 3
+    assert found[name, (("code", "220"), ("direction", "said"), ("enhanced", ""), ("verb", "CONNECT"))] == 1
+
+
+def test_attempts_tell_outcome_time_steps_and_doubt() -> None:
+    metrics = Metrics()
+    refused = Result(0, Outcome.DEFERRED, Reply(451, "Later", "4.7.1"), next_due=9.0, stage="RCPT")
+    lost = Result(1, Outcome.DEFERRED, None, "cut", 9.0, uncertain=True)
+    step = Step("omit", "MAIL", Reply(455, "No", "4.5.4"), ("RET",))
+    metrics.settled([entry(0.3, refused, lost, steps=(step,)), entry(1000.0, Result(0, Outcome.DELIVERED))])
+    found = scraped(metrics)
+    assert found["postroad_delivery_attempts_total", (("outcome", "deferred"),)] == 2
+    assert found["postroad_delivery_attempts_total", (("outcome", "delivered"),)] == 1
+    assert found["postroad_delivery_steps_total", (("action", "omit"),)] == 1
+    assert found["postroad_delivery_uncertain_total", ()] == 1
+    assert found["postroad_delivery_seconds_count", ()] == 2
+    assert found["postroad_delivery_seconds_sum", ()] == 1000.3
+    assert found["postroad_delivery_seconds_bucket", (("le", "0.1"),)] == 0
+    assert found["postroad_delivery_seconds_bucket", (("le", "0.5"),)] == 1
+    assert found["postroad_delivery_seconds_bucket", (("le", "+Inf"),)] == 2
+    heard = (("code", "451"), ("direction", "heard"), ("enhanced", "4.7.1"), ("verb", "RCPT"))
+    assert found["postroad_smtp_replies_total", heard] == 1
+
+
+def test_the_queue_and_the_release() -> None:
+    found = scraped(Metrics())
+    assert found["postroad_queue_recipients", (("state", "queued"),)] == 3
+    assert found["postroad_queue_messages", ()] == 4
+    assert found["postroad_queue_oldest_seconds", ()] == 12.5
+    assert found["postroad_spool_bytes", ()] == 9000
+    assert found["postroad_build_info", (("version", "1.2.3"),)] == 1
+    assert found["postroad_tls_expiry_timestamp_seconds", ()] == 1.9e9
+    bare = Figures("1", {}, 0, 0, 0.0)
+    assert not any("expiry" in name for name, _ in scraped(Metrics(), bare))
+
+
+def test_sessions() -> None:
+    metrics = Metrics()
+    metrics.session_ended("mx", True)
+    metrics.session_ended("mx", False)
+    metrics.session_ended("mx", False)
+    found = scraped(metrics)
+    assert found["postroad_sessions_total", (("listener", "mx"), ("tls", "no"))] == 2
+
+
+def test_a_peer_cannot_make_up_labels_without_end() -> None:
+    metrics = Metrics()
+    for number in range(5000):
+        reply = Reply(550, "x", f"5.{number // 1000}.{number % 1000}")
+        metrics.settled([entry(0.1, Result(0, Outcome.FAILED, reply, stage="RCPT"))])
+    found = [value for (name, _), value in scraped(metrics).items() if name == "postroad_smtp_replies_total"]
+    assert len(found) <= 2001
+    assert sum(found) == 5000
