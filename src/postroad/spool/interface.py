@@ -67,6 +67,8 @@ class MessageQuery:
     """Seconds since the epoch: only messages received earlier."""
     ids: tuple[MessageId, ...] = ()
     """Only these messages; empty: any."""
+    numbers: tuple[int, ...] = ()
+    """Only recipients with these numbers; empty: any. Goes with ``ids`` of one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,13 @@ class SpoolView(Protocol):
 
     async def messages(self, query: MessageQuery) -> list[StoredMessage]:
         """Messages by arrival, newest first unless asked otherwise."""
+        ...
+
+    async def find_ids(self, part: str, limit: int) -> list[MessageId]:
+        """Ids that are ``part``, or begin or end with it, of messages here and of lines of the journal; each once.
+
+        For people, who shorten ids. ``part`` may be any text; what cannot be a part of an id is found nowhere.
+        """
         ...
 
     async def attempts(self, message_id: MessageId) -> list[Attempt]:

@@ -153,6 +153,12 @@ class MemorySpool:
             found.reverse()
         return [entry.stored(entry.rows) for entry in found[: max(query.limit, 0)]]
 
+    async def find_ids(self, part: str, limit: int) -> list[MessageId]:
+        """Ids that begin or end with ``part``, of messages and of the journal."""
+        self._alive()
+        known = {*self._entries, *self._journal.messages()}
+        return sorted(one for one in known if part and (one.startswith(part) or one.endswith(part)))[: max(limit, 0)]
+
     async def attempts(self, message_id: MessageId) -> list[Attempt]:
         """What the journal has of a message that is here, oldest first; raises NotFound."""
         self._entry(message_id)

@@ -109,6 +109,10 @@ class Journal:
         self._lines.append((line, octets))
         return line
 
+    def messages(self) -> set[MessageId]:
+        """The ids that lines name."""
+        return {line.message for line, _ in self._lines}
+
     def of(self, message_id: MessageId) -> list[Attempt]:
         """The attempts of one message, oldest first."""
         return [line.attempt for line, _ in self._lines if line.message == message_id]

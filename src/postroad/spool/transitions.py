@@ -157,6 +157,7 @@ def recipient_matches(query: MessageQuery, recipient: Recipient) -> bool:
         and contains(recipient.destination, query.destination)
         and reply_fits(query.code, recipient.reply)
         and contains(recipient.note, query.note)
+        and (not query.numbers or recipient.number in query.numbers)
     )
 
 
