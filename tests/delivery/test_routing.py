@@ -2,7 +2,7 @@
 
 import pytest
 
-from postroad.delivery.routing import NO_ROUTE, Hold, Maildir, Routes, Smtp, parse_route
+from postroad.delivery.routing import NO_ROUTE, Hold, Login, Maildir, Mx, Routes, Smtp, parse_route
 from postroad.errors import SettingsError
 
 
@@ -10,6 +10,8 @@ from postroad.errors import SettingsError
     ("text", "route", "again"),
     [
         ("hold", Hold(), "hold"),
+        ("mx", Mx(), "mx"),
+        ("smtps:hub.example.net", Smtp("hub.example.net", 465, implicit_tls=True), "smtps:hub.example.net:465"),
         ("maildir:/srv/mail/{domain}/{user}", Maildir("/srv/mail/{domain}/{user}"), ""),
         ("maildir:/srv/inbox/", Maildir("/srv/inbox"), "maildir:/srv/inbox"),
         ("maildir:/srv/{domain}/x-{user}/Maildir", Maildir("/srv/{domain}/x-{user}/Maildir"), ""),
@@ -31,6 +33,8 @@ def test_what_can_be_read(text: str, route: object, again: str) -> None:
         "",
         "Hold",
         "hold:x",
+        "mx:25",
+        "smtps:/run/socket",
         "maildir:",
         "maildir:/",
         "maildir:relative/{user}",
@@ -69,3 +73,8 @@ def test_destinations() -> None:
     assert routes.of("sub.example.com") == Hold(NO_ROUTE)
     assert dict(routes) == {"example.com": Smtp("a", 25), "xn--r8jz45g.jp": Hold()}
     assert Routes.parse({}, "smtp:hub:25").of("anything.example") == Smtp("hub", 25)
+
+
+def test_a_password_is_not_shown() -> None:
+    route = Smtp("hub.example", 587, login=Login("kana", "secret"))
+    assert "secret" not in f"{route} {route!r}"

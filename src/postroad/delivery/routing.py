@@ -1,14 +1,15 @@
-"""Which way a destination's mail goes: ``maildir:``, ``smtp:``, ``lmtp:`` or ``hold``, as the settings write it."""
+"""Which way a destination's mail goes: ``mx``, ``smtp:``, ``lmtp:``, ``maildir:`` or ``hold``, as the settings write it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from postroad.address import normal_domain
 from postroad.errors import SettingsError
+from postroad.net.connecting import UseTls
 
 #: Why a recipient is held; whoever accepts mail for a destination without a route writes the same words.
 NO_ROUTE: Final = "no route"
@@ -18,7 +19,7 @@ _HOST_PORT: Final = re.compile(
     r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9](?:[A-Za-z0-9._-]{0,254})))(?::([0-9]{1,5}))?\Z"
 )
 _PLACEHOLDER: Final = re.compile(r"\{(?:user|domain)\}")
-_FORMS: Final = "maildir:/path/{domain}/{user}, smtp:HOST:PORT, lmtp:HOST:PORT, lmtp:/socket or hold"
+_FORMS: Final = "mx, smtp:HOST:PORT, lmtp:HOST:PORT, lmtp:/socket, maildir:/path/{domain}/{user} or hold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,14 @@ class Maildir:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """Who we are to a smarthost."""
+
+    account: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Smtp:
     """To one host by SMTP or LMTP; ``path`` is a UNIX socket in place of host and port."""
 
@@ -39,12 +48,26 @@ class Smtp:
     port: int
     lmtp: bool = False
     path: str = ""
+    implicit_tls: bool = False
+    """TLS from the first octet (``smtps:``, RFC 8314)."""
+    tls: UseTls = UseTls.OPPORTUNISTIC
+    login: Login | None = None
 
     def __str__(self) -> str:
-        scheme = "lmtp" if self.lmtp else "smtp"
+        scheme = "lmtp" if self.lmtp else "smtps" if self.implicit_tls else "smtp"
         if self.path:
             return f"{scheme}:{self.path}"
         return f"{scheme}:[{self.host}]:{self.port}" if ":" in self.host else f"{scheme}:{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mx:
+    """To the hosts that the destination's MX records name (RFC 5321 section 5.1)."""
+
+    tls: UseTls = UseTls.OPPORTUNISTIC
+
+    def __str__(self) -> str:
+        return "mx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +80,21 @@ class Hold:
         return "hold"
 
 
-Route = Maildir | Smtp | Hold
+Route = Maildir | Smtp | Mx | Hold
 
 
 def parse_route(text: str) -> Route:
     """Read a route as the settings write it; raises SettingsError."""
     if text == "hold":
         return Hold()
+    if text == "mx":
+        return Mx()
     scheme, _, rest = text.partition(":")
     match scheme:
         case "maildir":
             return _maildir(rest)
-        case "smtp" | "lmtp":
-            return _smtp(rest, lmtp=scheme == "lmtp")
+        case "smtp" | "smtps" | "lmtp":
+            return _smtp(rest, scheme)
         case _:
             raise SettingsError(f"no route: {text[:80]!r}", f"write {_FORMS}")
 
@@ -114,8 +139,8 @@ def _maildir(template: str) -> Maildir:
     return Maildir(template.rstrip("/"))
 
 
-def _smtp(text: str, lmtp: bool) -> Smtp:
-    scheme = "lmtp" if lmtp else "smtp"
+def _smtp(text: str, scheme: str) -> Smtp:
+    lmtp, implicit = scheme == "lmtp", scheme == "smtps"
     if text.startswith("/"):
         if not lmtp:
             raise SettingsError("SMTP goes to a HOST:PORT; a socket's path is for lmtp:", f"write {_FORMS}")
@@ -125,9 +150,9 @@ def _smtp(text: str, lmtp: bool) -> Smtp:
         raise SettingsError(f"no HOST:PORT: {text[:80]!r}", f"{scheme}:192.0.2.1:25, an IPv6 address in brackets")
     if found[3] is None and lmtp:
         raise SettingsError(f"lmtp: needs a port: {text[:80]!r}", "LMTP never runs on port 25 (RFC 2033 section 5)")
-    port = int(found[3] or "25")  # strict: _HOST_PORT matched the digits
+    port = int(found[3] or ("465" if implicit else "25"))  # strict: _HOST_PORT matched the digits
     if not 1 <= port <= 65535:
         raise SettingsError(f"no port: {port}", "1 to 65535")
     if lmtp and port == 25:
         raise SettingsError("LMTP must not run on port 25 (RFC 2033 section 5)")
-    return Smtp(found[1] or found[2], port, lmtp)
+    return Smtp(found[1] or found[2], port, lmtp, implicit_tls=implicit)
