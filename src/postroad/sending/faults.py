@@ -1,0 +1,48 @@
+"""Why a session did not come about, sorted: each kind has its own words and its own things to check."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+from postroad.errors import LocalProtocolError, RemoteProtocolError
+from postroad.net.smtp_client import ConnectFault
+from postroad.sending.results import FaultKind
+
+#: EAI_* of a name that exists for nobody; any other is the resolver's trouble.
+_NO_NAME = frozenset((socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)))
+
+
+def kind_of(fault: ConnectFault) -> FaultKind:
+    """The kind of a fault, by what caused it and how far the session came."""
+    if fault.reply is not None:
+        return FaultKind.REPLY
+    causes = list(_causes(fault))
+    if any(isinstance(cause, RemoteProtocolError) for cause in causes):
+        return FaultKind.GARBLED
+    if any(isinstance(cause, LocalProtocolError) for cause in causes):
+        return FaultKind.LOCAL
+    if fault.stage == "CONNECT":
+        return _of_connecting(causes)
+    if fault.stage == "STARTTLS":
+        return FaultKind.TLS
+    return FaultKind.SILENT if "in vain" in fault.message else FaultKind.CLOSED
+
+
+def _of_connecting(causes: list[BaseException]) -> FaultKind:
+    for cause in causes:
+        match cause:
+            case socket.gaierror():
+                return FaultKind.NAME if cause.errno in _NO_NAME else FaultKind.TIMED_OUT
+            case TimeoutError():
+                return FaultKind.TIMED_OUT
+            case ConnectionRefusedError() | FileNotFoundError():
+                return FaultKind.REFUSED
+    return FaultKind.UNREACHABLE
+
+
+def _causes(fault: BaseException) -> Iterator[BaseException]:
+    cause = fault.__cause__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
