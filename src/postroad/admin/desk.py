@@ -9,6 +9,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from postroad.admin.journal import JournalDesk
+from postroad.admin.queue import QueueDesk
+from postroad.admin.queue_actions import Bouncer, QueueActions
+from postroad.admin.why import GivesUpAt, Why, why
 from postroad.clock import Clock, SystemClock
 from postroad.envelope import Attempt, MessageId, StoredMessage
 from postroad.errors import NotFound, PostroadError
@@ -18,6 +22,7 @@ from postroad.inbox.inbox import Filter, Inbox, InboxItem, InboxPage
 from postroad.inbox.message_view import MessageView
 from postroad.observe.sessions import SessionLog, SessionRecord
 from postroad.policy.conditions import Condition, ConditionsBoard
+from postroad.replies.catalogue import catalogue
 from postroad.spool.interface import Spool, SpoolStats
 
 MAX_WAIT: Final = 300.0
@@ -79,8 +84,14 @@ class Admin:
         chaos: Chaos | None = None,
         unready: Callable[[], str] = lambda: "",
         clock: Clock | None = None,
+        bouncer: Bouncer | None = None,
+        gives_up_at: GivesUpAt = lambda message, recipient: None,
     ) -> None:
-        """``about`` is asked each time, for port 0 is known late; ``chaos`` None: not in dev mode."""
+        """``about`` is asked each time, for port 0 is known late; ``chaos`` None: not in dev mode.
+
+        ``bouncer`` gives up recipients and tells their senders, ``gives_up_at`` knows when the schedule ends: both are
+        the delivery runner's; without them (dev mode) nobody is given up.
+        """
         self._spool = spool
         self._inbox = inbox
         self._conditions = conditions
@@ -90,6 +101,10 @@ class Admin:
         self._unready = unready
         self._clock = clock or SystemClock()
         self._started_at = self._clock.wall()
+        self._gives_up_at = gives_up_at
+        self.queue = QueueDesk([spool], lambda: catalogue().rules, self._clock)
+        self.queue_actions = QueueActions(self.queue, spool, bouncer, self._clock)
+        self.journal = JournalDesk(self.queue, spool)
 
     # ── the server ──────────────────────────────────────────────────────────
 
@@ -228,3 +243,9 @@ class Admin:
     async def session(self, session_id: str) -> SessionRecord:
         """One session with its transcript; raises NotFound."""
         return self._sessions.get(session_id)
+
+    # ── the queue ───────────────────────────────────────────────────────────
+
+    async def why(self, part: str) -> Why:
+        """Why the message whose id begins or ends with ``part`` is where it is; raises NotFound."""
+        return await why(self.queue, part, self._gives_up_at)

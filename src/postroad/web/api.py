@@ -17,48 +17,34 @@
 | DELETE /api/v1/conditions, /api/v1/conditions/{PARAMETER} | | ``{"removed"}`` |
 | GET /api/v1/sessions | refused, before, limit | ``{"sessions": [session], "before"}`` |
 | GET /api/v1/sessions/{id} | | session with transcript |
+| /api/v1/queue…, /api/v1/log | | see ``queue_api`` |
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, TypeVar
-from urllib.parse import quote
+from collections.abc import Awaitable, Callable
+from typing import Final
 
-import msgspec
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from postroad.admin import MAX_WAIT, Admin
 from postroad.inbox.chaos import read_rule
-from postroad.inbox.message_view import safe_type
 from postroad.web import shapes
+from postroad.web.answers import Json, attachment_response, html_response, raw_response, while_connected
 from postroad.web.problems import Refusal
+from postroad.web.queue_api import QueueApi
 from postroad.web.requests import check_query, flag, json_body, number, seconds, wanted, word
-from postroad.web.security import FILE_POLICY, FRAME_POLICY
-
-T = TypeVar("T")
 
 _BASE: Final = "/api/v1"
 _FILTER: Final = ("to", "from", "subject")
-_HEADER_SAFE: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_ ()")
-
-
-class Json(Response):
-    """A value as JSON."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        """Its octets."""
-        return msgspec.json.encode(content)
 
 
 def routes(admin: Admin, writable: bool) -> list[BaseRoute]:
     """The routes below /api/v1. ``writable`` false: what changes something is refused."""
     api = _Api(admin, writable)
+    queue = QueueApi(admin, api.check_writable)
     table: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
         ("/status", "GET", api.status),
         ("/inbox", "GET", api.inbox),
@@ -83,6 +69,13 @@ def routes(admin: Admin, writable: bool) -> list[BaseRoute]:
         ("/conditions/{parameter}", "DELETE", api.condition_clear),
         ("/sessions", "GET", api.sessions),
         ("/sessions/{id}", "GET", api.session),
+        ("/queue", "GET", queue.queue),
+        ("/queue/groups", "GET", queue.groups),
+        ("/queue/actions", "POST", queue.actions),
+        ("/queue/{id}", "GET", queue.message),
+        ("/queue/{id}/raw", "GET", queue.raw),
+        ("/queue/{id}/why", "GET", queue.why),
+        ("/log", "GET", queue.log),
     ]
     return [
         _route(path, [(method, call) for p, method, call in table if p == path])
@@ -106,7 +99,8 @@ class _Api:
         self._admin = admin
         self._writable = writable
 
-    def _check_writable(self) -> None:
+    def check_writable(self) -> None:
+        """Raise Refusal where nothing may be changed."""
         if not self._writable:
             raise Refusal(
                 403, "nothing can be changed from here", "use the `postroad` command on the server's own machine"
@@ -152,7 +146,7 @@ class _Api:
 
     async def inbox_clear(self, request: Request) -> Response:
         """Delete what matches, all without a filter."""
-        self._check_writable()
+        self.check_writable()
         check_query(request, *_FILTER)
         return Json({"removed": await self._admin.inbox_clear(wanted(request))})
 
@@ -163,7 +157,7 @@ class _Api:
 
     async def message_remove(self, request: Request) -> Response:
         """Delete one."""
-        self._check_writable()
+        self.check_writable()
         await self._admin.inbox_remove(request.path_params["id"])
         return Response(status_code=204)
 
@@ -205,13 +199,13 @@ class _Api:
 
     async def chaos_add(self, request: Request) -> Response:
         """One more, in front."""
-        self._check_writable()
+        self.check_writable()
         rule = await self._admin.chaos_add(read_rule(await json_body(request)))
         return Json(rule.fields(), 201)
 
     async def chaos_replace(self, request: Request) -> Response:
         """These and no others."""
-        self._check_writable()
+        self.check_writable()
         given = (await json_body(request)).get("rules")
         if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
             raise Refusal(400, "`rules` must be a list of rules", '{"rules": [{"to": "*@example.com", "reply": 455}]}')
@@ -220,12 +214,12 @@ class _Api:
 
     async def chaos_clear(self, request: Request) -> Response:
         """None any more."""
-        self._check_writable()
+        self.check_writable()
         return Json({"removed": await self._admin.chaos_remove()})
 
     async def chaos_remove(self, request: Request) -> Response:
         """One fewer."""
-        self._check_writable()
+        self.check_writable()
         return Json({"removed": await self._admin.chaos_remove(request.path_params["id"])})
 
     # ── conditions ──────────────────────────────────────────────────────────
@@ -238,7 +232,7 @@ class _Api:
 
     async def condition_set(self, request: Request) -> Response:
         """Switch a parameter off for a time, or on again."""
-        self._check_writable()
+        self.check_writable()
         given = await json_body(request)
         parameter = request.path_params["parameter"]
         available, span, why = given.pop("available", None), given.pop("seconds", None), given.pop("why", "")
@@ -258,12 +252,12 @@ class _Api:
 
     async def condition_clear(self, request: Request) -> Response:
         """Switch one on again."""
-        self._check_writable()
+        self.check_writable()
         return Json({"removed": await self._admin.conditions_clear(request.path_params["parameter"])})
 
     async def conditions_clear(self, request: Request) -> Response:
         """Switch all on again."""
-        self._check_writable()
+        self.check_writable()
         return Json({"removed": await self._admin.conditions_clear()})
 
     # ── sessions ────────────────────────────────────────────────────────────
@@ -280,66 +274,3 @@ class _Api:
     async def session(self, request: Request) -> Response:
         """One, with its transcript."""
         return Json(shapes.session_shape(await self._admin.session(request.path_params["id"]), with_transcript=True))
-
-
-# ── what pages answer too ───────────────────────────────────────────────────
-
-
-async def html_response(admin: Admin, message_id: str) -> Response:
-    """A mail's HTML, in fetters."""
-    html = await admin.message_html(message_id)
-    if html is None:
-        raise Refusal(404, "this message has no HTML")
-    headers = {
-        "content-security-policy": FRAME_POLICY,
-        "x-frame-options": "SAMEORIGIN",
-        "referrer-policy": "no-referrer",
-    }
-    return Response(html.encode("utf-8", "replace"), 200, headers, "text/html; charset=utf-8")
-
-
-async def raw_response(admin: Admin, message_id: str, download: bool) -> Response:
-    """A mail's octets, as text to look at or as a file."""
-    blocks = admin.message_raw(message_id)
-    first = await anext(blocks, b"")  # before the headers go, so that a missing message is told as such
-
-    async def stream() -> AsyncIterator[bytes]:
-        yield first
-        async for block in blocks:
-            yield block
-
-    headers = {"content-security-policy": FILE_POLICY}
-    if download:
-        headers["content-disposition"] = f'attachment; filename="{quote(message_id, safe="")}.eml"'
-    media_type = "message/rfc822" if download else "text/plain; charset=utf-8"
-    return StreamingResponse(stream(), 200, headers, media_type)
-
-
-async def attachment_response(admin: Admin, message_id: str, text: str) -> Response:
-    """A part of a mail, always as a file to save."""
-    if not (text.isascii() and text.isdecimal() and len(text) <= 6):
-        raise Refusal(404, "parts are named by their number")
-    name, content_type, octets = await admin.message_attachment(message_id, int(text))
-    plain = "".join(character if character in _HEADER_SAFE else "_" for character in name).strip(". ") or "part"
-    disposition = (
-        f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name.encode('utf-8', 'replace'), safe='')}"
-    )
-    headers = {"content-security-policy": FILE_POLICY, "content-disposition": disposition}
-    return Response(octets, 200, headers, safe_type(content_type))
-
-
-async def while_connected(request: Request, work: Awaitable[T]) -> T | None:
-    """The outcome of ``work``; None when the client leaves before."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(request))
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

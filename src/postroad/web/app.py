@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from postroad.admin import Admin
 from postroad.errors import PostroadError
 from postroad.reference.rendering import STATIC
-from postroad.web import api
+from postroad.web import api, metrics
 from postroad.web.pages import Pages
 from postroad.web.problems import Refusal, problem
 from postroad.web.reference import Reference, public_paths
@@ -38,6 +38,7 @@ def create_app(
     control: bool = False,
     password: str = "",
     language: str = "en",
+    exposition: metrics.Exposition | None = None,
 ) -> Starlette:
     """The application.
 
@@ -46,6 +47,7 @@ def create_app(
     dev         anybody who can reach it may change things; else only those with the password may
     control     for the operator's own socket: no Host check, no password, everything permitted
     password    asked for by HTTP Basic when it is set (any user name)
+    exposition  what ``/metrics`` shows; absent: there is no such address
     """
     writable = dev or control or bool(password)
     pages = Pages(admin, writable=writable, language=language)
@@ -56,6 +58,7 @@ def create_app(
     return Starlette(
         routes=[
             *_health(admin),
+            *(metrics.routes(exposition) if exposition is not None else ()),
             *api.routes(admin, writable),
             *pages.routes(),
             *Reference(public_url).routes(),

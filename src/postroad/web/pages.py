@@ -20,7 +20,7 @@ from postroad.inbox.chaos import STAGES, read_rule
 from postroad.inbox.header_text import decode_octets
 from postroad.inbox.inbox import Filter
 from postroad.web import display
-from postroad.web.api import attachment_response, html_response, raw_response, while_connected
+from postroad.web.answers import attachment_response, html_response, raw_response, while_connected
 from postroad.web.problems import Refusal, status_of, words
 from postroad.web.requests import flag, form_body, number, wanted, word
 from postroad.web.texts import size_text, translator

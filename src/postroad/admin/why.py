@@ -1,0 +1,174 @@
+"""Why a message is where it is: the facts about each of its recipients, from the spool and the journal, without words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from postroad.admin.queue import NOBODY, Case, Others, QueueDesk
+from postroad.admin.queue_actions import BOUNCED, DROPPED
+from postroad.envelope import Attempt, Outcome, Recipient, RecipientState, Result, Step, StoredMessage
+from postroad.replies import Reply
+
+#: Steps of the ladder that are told of one recipient, the latest ones.
+_MAX_STEPS: Final = 8
+_ENDS: Final = {Outcome.DELIVERED: "delivered", Outcome.FAILED: "failed", Outcome.HELD: "held"}
+
+GivesUpAt = Callable[[StoredMessage, Recipient], float | None]
+"""When the schedule ends for a recipient, in seconds since the epoch; None: nobody here knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The attempt that a recipient's reply and note come from."""
+
+    attempt: Attempt
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one recipient stands."""
+
+    number: int
+    address: str
+    destination: str
+    state: str
+    """A RecipientState; ``gone`` when the journal alone does not tell."""
+    attempts: int
+    next_due: float | None
+    gives_up_at: float | None
+    reply: Reply | None
+    note: str
+    expired: bool
+    delay_told: bool
+    told: str
+    """Of one that failed: ``yes``, ``no-sender``, ``not-asked``, ``dropped``, or ``unknown``; else ``""``."""
+    uncertain: bool
+    last: Last | None
+    steps: tuple[tuple[float, Step], ...]
+    """When, and what was changed for it."""
+    others: Others
+    refused_parameters: tuple[str, ...]
+    """Keywords that the last reply may be about: those that the refused command carried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A message with the standing of each recipient."""
+
+    case: Case
+    now: float
+    standings: tuple[Standing, ...]
+
+
+async def why(desk: QueueDesk, part: str, gives_up_at: GivesUpAt = lambda message, recipient: None) -> Why:
+    """The facts about the message whose id begins or ends with ``part``; raises NotFound."""
+    case = await desk.case(part)
+    message = case.message
+    if message is None:
+        return Why(case, desk.clock.wall(), tuple(_from_journal(case, number) for number in sorted(case.forward_paths)))
+    known: dict[tuple[object, ...], Others] = {}
+    standings = []
+    for one in message.recipients:
+        cause = (one.state, one.destination, one.reply, one.note)
+        if cause not in known:
+            known[cause] = await desk.others(one)
+        standings.append(_standing(case, message, one, known[cause], gives_up_at))
+    return Why(case, desk.clock.wall(), tuple(standings))
+
+
+def _standing(case: Case, message: StoredMessage, one: Recipient, others: Others, gives_up_at: GivesUpAt) -> Standing:
+    last = _last(case, one.number)
+    queued = one.state is RecipientState.QUEUED
+    return Standing(
+        number=one.number,
+        address=one.forward_path,
+        destination=one.destination,
+        state=one.state.value,
+        attempts=one.attempts,
+        next_due=one.next_due,
+        gives_up_at=gives_up_at(message, one) if queued else None,
+        reply=one.reply,
+        note=one.note,
+        expired=one.expired,
+        delay_told=one.delay_told,
+        told=_told(message.reverse_path, one.parameters, one.note) if one.state is RecipientState.FAILED else "",
+        uncertain=last is not None and last.result.uncertain,
+        last=last,
+        steps=_steps(case, one.number),
+        others=others,
+        refused_parameters=_parameters(message.parameters, one.parameters, last),
+    )
+
+
+def _from_journal(case: Case, number: int) -> Standing:
+    """What the journal remembers of a recipient whose message is gone."""
+    last = _last(case, number)
+    result = _ended(case, number)
+    state = _ENDS.get(result.outcome, "gone") if result is not None else "gone"
+    return Standing(
+        number=number,
+        address=case.forward_paths[number],
+        destination=case.forward_paths[number].rpartition("@")[2],
+        state="gone" if state == "held" else state,
+        attempts=sum(1 for one in case.attempts if one.route and any(each.number == number for each in one.results)),
+        next_due=None,
+        gives_up_at=None,
+        reply=result.reply if result is not None else None,
+        note=result.note if result is not None else "",
+        expired=result is not None and result.expired,
+        delay_told=any(each.delay_told for one in case.attempts for each in one.results if each.number == number),
+        told=_told(case.reverse_path, None, result.note) if result is not None and state == "failed" else "",
+        uncertain=result is not None and result.uncertain,
+        last=last,
+        steps=_steps(case, number),
+        others=NOBODY,
+        refused_parameters=(),
+    )
+
+
+def _last(case: Case, number: int) -> Last | None:
+    """The last attempt that was one: a hold and a release have a line, too, but no route."""
+    for attempt in reversed(case.attempts):
+        for result in attempt.results:
+            if result.number == number and attempt.route:
+                return Last(attempt, result)
+    return None
+
+
+def _ended(case: Case, number: int) -> Result | None:
+    """The last line of all about a recipient."""
+    results = [result for attempt in case.attempts for result in attempt.results if result.number == number]
+    return results[-1] if results else None
+
+
+def _steps(case: Case, number: int) -> tuple[tuple[float, Step], ...]:
+    """What the ladder changed for this recipient, oldest first."""
+    found = [
+        (attempt.at, step)
+        for attempt in case.attempts
+        if any(result.number == number for result in attempt.results)
+        for step in attempt.steps
+        if not step.recipients or number in step.recipients
+    ]
+    return tuple(found[-_MAX_STEPS:])
+
+
+def _told(reverse_path: str, parameters: str | None, note: str) -> str:
+    """Whether the sender was sent a report of a failure (RFC 3461 sections 4.1 and 6.2)."""
+    if note.startswith(DROPPED):
+        return "dropped"
+    if not reverse_path:
+        return "no-sender"
+    if parameters is None:  # the journal keeps no parameters
+        return "yes" if note.startswith(BOUNCED) else "unknown"
+    notify = [word.partition("=")[2] for word in parameters.upper().split() if word.startswith("NOTIFY=")]
+    return "yes" if not notify or "FAILURE" in notify[0].split(",") else "not-asked"
+
+
+def _parameters(mail: str, rcpt: str, last: Last | None) -> tuple[str, ...]:
+    """The keywords of the command that was refused."""
+    given = {"MAIL": mail, "RCPT": rcpt}.get(last.result.stage, "") if last is not None else ""
+    return tuple(word.partition("=")[0].upper() for word in given.split())
