@@ -98,8 +98,18 @@ async def _serve(
         # A developer's inbox that others can reach is theirs to read only with the password, which is told once.
         password = secrets.token_urlsafe(12) if settings.dev is not None and settings.dev.open_to_network else ""
         public_url = settings.web.public_url if settings.web is not None else ""
-        page = create_app(admin, public_url=public_url, dev=settings.dev is not None, password=password)
-        servers = [WebServer(create_app(admin, control=True), control_socket(settings.control_socket))]
+        page = create_app(
+            admin,
+            public_url=public_url,
+            dev=settings.dev is not None,
+            password=password,
+            exposition=service.exposition,
+        )
+        servers = [
+            WebServer(
+                create_app(admin, control=True, exposition=service.exposition), control_socket(settings.control_socket)
+            )
+        ]
         servers += [WebServer(page, one) for one in web]
         for server in servers:
             await server.start()

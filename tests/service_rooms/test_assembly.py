@@ -10,6 +10,7 @@ from postroad.clock import SystemClock
 from postroad.inbound.passwords import Passwords
 from postroad.inbound.reception import ConditionsNow, Reception
 from postroad.inbox.chaos import Chaos
+from postroad.observe.metrics import Metrics
 from postroad.policy.accounts import AnyPassword
 from postroad.policy.conditions import ConditionsBoard
 from postroad.policy.rates import Rates
@@ -77,6 +78,7 @@ def receptions(settings: Settings, certificate: object | None = None) -> dict[st
         rates=Rates(assembly.rate_limits(settings.limits), clock, settings.limits.exempt),
         chaos=Chaos() if settings.dev is not None else None,
         sessions=[].append,
+        metrics=Metrics(),
     )
     return assembly.receptions(settings, shared, certificate, AnyPassword())  # type: ignore[arg-type]
 

@@ -15,6 +15,7 @@ from postroad.inbound.passwords import Passwords
 from postroad.inbound.reception import Addressing, ConditionsNow, Reception
 from postroad.inbox.chaos import Chaos
 from postroad.net.tls import Certificate
+from postroad.observe.metrics import Metrics
 from postroad.observe.sessions import SessionRecord
 from postroad.policy.accounts import Accounts, AnyPassword
 from postroad.policy.clients import Networks
@@ -22,6 +23,7 @@ from postroad.policy.rates import RateLimits, Rates
 from postroad.policy.relaying import Catching, LocalDomain, OwnSenders, Relaying, SubmittersOnly
 from postroad.policy.stages import Policies, Policy
 from postroad.service import outgoing
+from postroad.service.counting import CountedSessions
 from postroad.service.help_topics import help_topic
 from postroad.settings import SOFTWARE, Limits, Listener, Role, Settings
 from postroad.smtp import extensions as ext
@@ -43,6 +45,7 @@ class Shared:
     rates: Rates
     chaos: Chaos | None
     sessions: Callable[[SessionRecord], None]
+    metrics: Metrics
 
 
 def rate_limits(limits: Limits) -> RateLimits:
@@ -127,13 +130,13 @@ def _reception(
     policies, addressing = _policies(settings, role, shared, passwords, domains)
     return Reception(
         name=role,
-        config=_engine_config(settings, listener, shared.clock, tls=certificate is not None and not implicit),
+        config=_engine_config(settings, listener, shared, tls=certificate is not None and not implicit),
         spool=shared.spool,
         clock=shared.clock,
         conditions=shared.conditions,
         policies=policies,
         addressing=addressing,
-        counting=shared.rates,
+        counting=CountedSessions(shared.rates, shared.metrics),
         trusts=Networks(listener.trusted_networks).__contains__,
         sessions=shared.sessions,
         deadlines=Deadlines(command=limits.command_timeout, content=limits.content_timeout, min_rate=limits.min_rate),
@@ -148,12 +151,12 @@ def _reception(
     )
 
 
-def _engine_config(settings: Settings, listener: Listener, clock: Clock, *, tls: bool) -> ServerConfig:
+def _engine_config(settings: Settings, listener: Listener, shared: Shared, *, tls: bool) -> ServerConfig:
     limits = settings.limits
     version = f" {postroad.__version__}" if settings.smtp.show_version else ""
     return ServerConfig(
         hostname=settings.hostname,
-        extensions=offered_extensions(limits, clock, tls=tls, auth=listener.auth, hold_for=listener.hold_for),
+        extensions=offered_extensions(limits, shared.clock, tls=tls, auth=listener.auth, hold_for=listener.hold_for),
         software=f"{SOFTWARE}{version}",
         max_recipients=limits.recipients,
         max_errors=limits.errors,
@@ -165,6 +168,7 @@ def _engine_config(settings: Settings, listener: Listener, clock: Clock, *, tls:
         mechanisms=tuple(MECHANISMS) if listener.auth else (),
         help_url=settings.smtp.help_url,
         explain=help_topic,
+        count=shared.metrics.said,
     )
 
 

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Mapping
 from typing import Final
 
+import postroad
 from postroad.clock import Clock, SystemClock
 from postroad.delivery.maildir_transport import MaildirTransport
 from postroad.delivery.next_hops import NextHops
@@ -20,16 +21,19 @@ from postroad.inbound.reception import ConditionsNow
 from postroad.inbound.service import InboundService
 from postroad.inbox.chaos import Chaos
 from postroad.inbox.inbox import Inbox
+from postroad.net.certificate_dates import expires_at
 from postroad.net.listener import AddressTaken, NoSuchAddress, listen, passed_sockets
 from postroad.net.smtp_client import ClientOptions
 from postroad.net.tls import Certificate, client_context
 from postroad.observe.log import get_logger
 from postroad.observe.mail_log import log_accepted
+from postroad.observe.metrics import Metrics
 from postroad.observe.sessions import SessionLog
 from postroad.policy.accounts import Accounts, AnyPassword
 from postroad.policy.conditions import ConditionsBoard, known_parameters
 from postroad.policy.rates import Rates
 from postroad.service import assembly, outgoing
+from postroad.service.counting import figures
 from postroad.service.reloading import refuse_what_needs_a_restart
 from postroad.settings import Listener, Settings, password_files, read_again, read_password, shown
 from postroad.spool.sqlite import SqliteSpool
@@ -115,6 +119,7 @@ class Service:
         self.settings = settings
         self.clock = clock if clock is not None else SystemClock()
         self.sessions = SessionLog()
+        self.metrics = Metrics()
         self.addresses: dict[str, list[tuple[str, int]]] = {}
         self._certificate = certificate
         self._passwords = passwords if passwords is not None else read_passwords(settings)
@@ -135,6 +140,12 @@ class Service:
         """Why no mail is taken now, or ``""``."""
         free = self._shared.conditions.current.free_octets
         return "storage is short" if free is not None and free <= 0 else ""
+
+    async def exposition(self) -> bytes:
+        """What Prometheus is told; raises SpoolError."""
+        tls = self.settings.tls
+        expires = expires_at(tls.cert) if tls is not None else None
+        return self.metrics.expose(await figures(self.spool, self.clock, postroad.__version__, expires))
 
     # --- the life
 
@@ -158,6 +169,7 @@ class Service:
             rates=Rates(assembly.rate_limits(settings.limits), self.clock, settings.limits.exempt),
             chaos=self.chaos,
             sessions=self.sessions.add,
+            metrics=self.metrics,
         )
         self._shared.conditions.measure(self.spool.free_octets(), settings.limits.message_size)
         self._use(settings)
@@ -221,13 +233,19 @@ class Service:
 
     def _make_runner(self, settings: Settings) -> Runner:
         options = ClientOptions(hello=settings.hostname, context=client_context(verify=False))
-        smtp = SmtpTransport(options, heard=NextHops(self.conditions, lambda: outgoing.routes(self.settings, self._passwords)).heard)
+        smtp = SmtpTransport(
+            options, heard=NextHops(self.conditions, lambda: outgoing.routes(self.settings, self._passwords)).heard
+        )
         transports: dict[type[Route], Transport] = {
             Smtp: smtp,
             Maildir: MaildirTransport(settings.hostname, self.clock),
         }
         return Runner(
-            self.spool, outgoing.routes(settings, self._passwords), transports, self.clock, schedule=assembly.schedule(settings)
+            self.spool,
+            outgoing.routes(settings, self._passwords),
+            transports,
+            self.clock,
+            schedule=assembly.schedule(settings),
         )
 
     async def _watch_certificate(self) -> None:
@@ -245,7 +263,6 @@ class Service:
                 log.info("certificate reloaded")
             except SettingsError as fault:
                 log.error("certificate not reloaded, the old one stays", cause=fault.message, hint=fault.hint)
-
 
     def _renew_passwords(self, settings: Settings) -> None:
         """Read the passwords for other hosts again; one that cannot be read now stays what it was."""
