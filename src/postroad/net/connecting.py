@@ -75,14 +75,17 @@ async def endpoints_of(target: Target, seconds: float) -> list[Endpoint]:
     return [Endpoint(target, address) for address in list(addresses)[:MAX_ADDRESSES]]
 
 
-async def open_endpoint(endpoint: Endpoint, protocol: asyncio.Protocol, seconds: float) -> None:
-    """Connect ``protocol``; raises OSError (TimeoutError after ``seconds``)."""
+async def open_endpoint(endpoint: Endpoint, protocol: asyncio.Protocol, seconds: float, source: str = "") -> None:
+    """Connect ``protocol``, from the address ``source`` when one is given; raises OSError (TimeoutError in time)."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(seconds):
         if endpoint.target.path:
             await loop.create_unix_connection(lambda: protocol, endpoint.address)
-        else:
-            await loop.create_connection(lambda: protocol, endpoint.address, endpoint.target.port)
+            return
+        if source and (":" in source) != (":" in endpoint.address):
+            raise OSError(f"the source address {source} is of another family")
+        local = (source, 0) if source else None
+        await loop.create_connection(lambda: protocol, endpoint.address, endpoint.target.port, local_addr=local)
 
 
 def reason_of(fault: BaseException) -> str:
@@ -90,6 +93,8 @@ def reason_of(fault: BaseException) -> str:
     if isinstance(fault, ssl.SSLCertVerificationError):
         return f"certificate not accepted: {fault.verify_message}"
     if isinstance(fault, ssl.SSLError):
+        if fault.reason == "WRONG_VERSION_NUMBER":
+            return "the answer is no TLS (wrong version number)"
         return (fault.reason or "TLS error").replace("_", " ").lower()
     if isinstance(fault, socket.gaierror):
         return str(fault.strerror or "name not found")

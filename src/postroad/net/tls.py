@@ -5,9 +5,11 @@ RFC 8996 (no TLS below 1.2), RFC 3207 (STARTTLS), RFC 7301 with the ALPN name ``
 
 from __future__ import annotations
 
+import hashlib
 import ssl
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from postroad.errors import SettingsError
 
@@ -69,6 +71,59 @@ class Certificate:
 
     def _stamp(self) -> tuple[tuple[int, int, int], ...]:
         return tuple(_identity(path) for path in (self._cert, self._key))
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFacts:
+    """What a handshake as a client came to."""
+
+    version: str
+    """``TLSv1.3``."""
+    cipher: str
+    bits: int
+    """Of the cipher's key."""
+    verified: bool
+    """Whether name and chain of the certificate were checked; else anybody may have made it."""
+    certificate: bytes = field(repr=False)
+    """The host's, DER; empty when it gave none."""
+    subject: str = ""
+    """``commonName=…``; like the next three known of a verified certificate only."""
+    issuer: str = ""
+    names: tuple[str, ...] = ()
+    not_after: str = ""
+    """``Jun  1 12:00:00 2027 GMT``."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate, hexadecimal."""
+        return hashlib.sha256(self.certificate).hexdigest() if self.certificate else ""
+
+    def __str__(self) -> str:
+        how = "verified" if self.verified else "not verified"
+        return f"{self.version} {self.cipher}".rstrip() + f", certificate {how}"
+
+
+def facts_of(connection: ssl.SSLObject | ssl.SSLSocket, context: ssl.SSLContext) -> TlsFacts:
+    """What the handshake of ``connection``, made with ``context``, came to."""
+    cipher = connection.cipher()
+    decoded = connection.getpeercert() or {}
+    names = cast("tuple[tuple[str, str], ...]", decoded.get("subjectAltName", ()))
+    return TlsFacts(
+        version=connection.version() or "TLS",
+        cipher=cipher[0] if cipher is not None else "",
+        bits=cipher[2] if cipher is not None else 0,
+        verified=context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname,
+        certificate=connection.getpeercert(binary_form=True) or b"",
+        subject=_name_of(decoded.get("subject", ())),
+        issuer=_name_of(decoded.get("issuer", ())),
+        names=tuple(name for _, name in names),
+        not_after=str(decoded.get("notAfter", "")),
+    )
+
+
+def _name_of(name: object) -> str:
+    parts = cast("tuple[tuple[tuple[str, str], ...], ...]", name)
+    return ", ".join(f"{keyword}={value}" for part in parts for keyword, value in part)
 
 
 def describe(connection: ssl.SSLObject | ssl.SSLSocket | None) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from postroad.errors import LocalProtocolError
+from postroad.errors import LocalProtocolError, RemoteProtocolError
+from postroad.replies import Reply
 from postroad.smtp.client_commands import Auth, auth_line, check_secret
 
 #: RFC 4954 section 4: an initial response that makes the line longer waits for the first challenge.
@@ -17,15 +18,11 @@ _PREFERENCE: Final = ("PLAIN", "LOGIN")
 class AuthExchange:
     """One exchange: its first line, then a response to each challenge."""
 
-    __slots__ = ("_responses", "line", "mechanism")
+    __slots__ = ("_cancelled", "_responses", "line", "mechanism")
 
     def __init__(self, command: Auth, announced: Mapping[str, str]) -> None:
-        offered = announced.get("AUTH", "").upper().split(" ")
-        wanted = (command.mechanism.upper(),) if command.mechanism else _PREFERENCE
-        usable = [m for m in wanted if m in offered and m in _PREFERENCE]
-        if not usable:
-            raise LocalProtocolError(f"the host offers no AUTH with {' or '.join(wanted)}")
-        self.mechanism = usable[0]
+        self.mechanism = usable_mechanisms(announced, (command.mechanism,) if command.mechanism else ())[0]
+        self._cancelled = False
         account, password = check_secret(command.account), check_secret(command.password)
         if self.mechanism == "PLAIN":
             self._responses = [_encoded(f"\x00{account}\x00{password}")]
@@ -39,8 +36,31 @@ class AuthExchange:
             self.line = auth_line(self.mechanism, None)
 
     def respond(self, challenge: str) -> bytes:
-        """The line that answers a challenge, with CRLF; ``*`` when nothing is left to say (RFC 4954 section 4)."""
-        return self._responses.pop(0).encode("ascii") + b"\r\n" if self._responses else b"*\r\n"
+        """The line that answers a challenge, with CRLF; ``*`` when nothing is left to say (RFC 4954 section 4).
+
+        Raises RemoteProtocolError for a challenge behind ``*``: it would go on for ever.
+        """
+        if self._responses:
+            return self._responses.pop(0).encode("ascii") + b"\r\n"
+        if self._cancelled:
+            raise RemoteProtocolError("AUTH was cancelled and the host goes on asking")
+        self._cancelled = True
+        return b"*\r\n"
+
+
+def usable_mechanisms(announced: Mapping[str, str], wanted: Sequence[str] = ()) -> list[str]:
+    """What both sides know, in the order of ``wanted`` (empty: PLAIN, LOGIN); raises LocalProtocolError for none."""
+    offered = announced.get("AUTH", "").upper().split(" ")
+    names = tuple(name.upper() for name in wanted) or _PREFERENCE
+    usable = [name for name in dict.fromkeys(names) if name in offered and name in _PREFERENCE]
+    if not usable:
+        raise LocalProtocolError(f"the host offers no AUTH with {' or '.join(names)}")
+    return usable
+
+
+def wants_other_mechanism(reply: Reply) -> bool:
+    """The mechanism was refused, not the password: 504 unknown, 534 too weak (RFC 4954 sections 4 and 6)."""
+    return reply.code in (504, 534)  # reply: the mechanism is this room's choice
 
 
 def _encoded(text: str) -> str:

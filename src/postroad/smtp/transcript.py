@@ -6,6 +6,7 @@ to nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from postroad.replies import Reply
@@ -14,20 +15,27 @@ from postroad.replies import Reply
 MAX_ENTRIES: Final = 1000
 _MAX_LINE: Final = 2048
 
+_MARKS: Final = {"C": "C:", "S": "S:", "*": "--"}
+
 Entry = bytes | Reply | str
 
 
 class Transcript:
     """What was said: ``bytes`` by the client, ``Reply`` by the server, ``str`` a remark of ours."""
 
-    __slots__ = ("_entries", "_left_out")
+    __slots__ = ("_entries", "_left_out", "listener")
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
         self._left_out = 0
+        self.listener: Callable[[str, str], None] | None = None
+        """Hears every line at once: ``C``, ``S`` or ``*`` for a remark, and the text as ``text`` would give it."""
 
     def add(self, entry: Entry) -> None:
         """Append an entry; beyond MAX_ENTRIES it is only counted."""
+        if self.listener is not None:
+            for direction, line in _lines(entry):
+                self.listener(direction, line)
         if len(self._entries) < MAX_ENTRIES:
             self._entries.append(entry)
         else:
@@ -36,6 +44,7 @@ class Transcript:
     def clear(self) -> None:
         """Forget what was said so far."""
         self._entries.clear()
+        self._left_out = 0
         self._left_out = 0
 
     @property
@@ -49,17 +58,18 @@ class Transcript:
 
     def text(self) -> str:
         """Its lines: ``C: `` client, ``S: `` server, ``-- `` remark; control characters escaped."""
-        lines: list[str] = []
-        for entry in self._entries:
-            if isinstance(entry, Reply):
-                lines.extend("S: " + line for line in _reply_lines(entry))
-            elif isinstance(entry, bytes):
-                lines.append("C: " + _visible(entry))
-            else:
-                lines.append("-- " + entry)
+        lines = [f"{_MARKS[who]} {line}" for entry in self._entries for who, line in _lines(entry)]
         if self._left_out:
             lines.append(f"-- {self._left_out} more lines left out")
         return "\n".join(lines)
+
+
+def _lines(entry: Entry) -> list[tuple[str, str]]:
+    if isinstance(entry, Reply):
+        return [("S", line) for line in _reply_lines(entry)]
+    if isinstance(entry, bytes):
+        return [("C", _visible(entry))]
+    return [("*", entry)]
 
 
 def _reply_lines(reply: Reply) -> list[str]:
