@@ -106,7 +106,7 @@ def test_aiosmtpd_gets_the_octets() -> None:
         ({b"DATA": b"554 no\r\n"}, Fate.NEVER, "refused at DATA"),
         ({b".": b"554 no\r\n"}, Fate.NEVER, "refused at content"),
         ({b".": b"451 no\r\n"}, Fate.NOT_NOW, "refused for now at content"),
-        ({b"EHLO": b"550 no\r\n"}, Fate.NOT_NOW, "refused at HELLO"),
+        ({b"EHLO": b"550 no\r\n"}, Fate.NOT_NOW, "refused at EHLO"),
     ],
 )
 def test_refusals(replies: dict[bytes, bytes], fate: Fate, note: str) -> None:
