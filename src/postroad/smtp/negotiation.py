@@ -1,14 +1,47 @@
-"""A message and a host come to terms: which transactions to try, and what each answer leads to. No I/O, no clock."""
+"""A message and a host come to terms: which transactions to try, and what each answer leads to. No I/O, no clock.
+
+Promises, whatever the host answers: ``next_plan`` comes to None after a bounded number of transactions; everybody is
+settled exactly once; a parameter that the mail needs is in every MAIL and RCPT or the mail is not sent; what is left
+out for one recipient is not left out for another whose RCPT was taken with it. Every change is a Step.
+
+What a reply means is ``reactions.react``; what can be asked for at all is ``fitting``; the rungs are ``ladder``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from postroad.envelope import Step
-from postroad.smtp.mail_transaction import Answer
-from postroad.smtp.wanted import ContentNeeds, Form, Limits, Plan, Settled, Verdict, Wanted
+from postroad.replies import Reply
+from postroad.smtp import reactions, settling
+from postroad.smtp.extensions.dsn import NOTIFY, Notify
+from postroad.smtp.extensions.size import SIZE
+from postroad.smtp.fitting import Values, fit, needs_utf8
+from postroad.smtp.ladder import Request, Situation, Terms, climb, remembered
+from postroad.smtp.mail_transaction import Answer, Stage
+from postroad.smtp.parameters import NOTHING_GIVEN, Given
+from postroad.smtp.peer_limits import PeerLimits, read_limits
+from postroad.smtp.reactions import Meaning
+from postroad.smtp.settling import Person
+from postroad.smtp.states import Verb
+from postroad.smtp.wanted import ContentNeeds, Form, Plan, Settled, Verdict, Wanted
 
-__all__ = ["ContentNeeds", "Form", "Limits", "Negotiation", "Plan", "Settled", "Verdict", "Wanted"]
+__all__ = ["ContentNeeds", "Form", "Negotiation", "Plan", "Settled", "Verdict", "Wanted"]
+
+#: RFC 5321 section 4.5.3.1.8: what every host takes.
+_AT_ONCE: Final = 100
+_MOST_AT_ONCE: Final = 1000
+#: Transactions that settle nobody, in all; the ladder itself needs at most fourteen.
+_FRUITLESS: Final = 24
+#: How often a recipient may be sent to another transaction.
+_SPLITS: Final = 5
+#: Seconds; nobody keeps a connection longer for a 455.
+_LONGEST_WAIT: Final = 30.0
+
+_COMMANDS: Final = {Stage.MAIL: Verb.MAIL, Stage.RCPT: Verb.RCPT, Stage.DATA: Verb.DATA}
+_BEYOND_MAIL: Final = frozenset((Stage.RCPT, Stage.DATA, Stage.CONTENT))
+_BEYOND_RCPT: Final = frozenset((Stage.DATA, Stage.CONTENT))
 
 
 class Negotiation:
@@ -23,24 +56,288 @@ class Negotiation:
         lmtp: bool = False,
         adapt: bool = True,
         again_after: float = 5.0,
-        limits: Limits | None = None,
+        limits: PeerLimits | None = None,
+        chunking: bool = False,
+        never_as_null: bool = False,
     ) -> None:
+        """``announced``: the host's EHLO; ``refused``: keywords that it refused of late, left out from the start.
+
+        ``adapt`` False: the first refusal is the last. ``again_after``: seconds until a 455 is asked again, 30 at most.
+        ``chunking``: content goes by BDAT where the host takes it. ``never_as_null``: mail for those with NOTIFY=NEVER
+        goes with the null reverse-path to a host without DSN, as RFC 3461 section 5.2.2 (d) allows.
+        """
         self.settled: dict[int, Settled] = {}
+        """Recipient.number -> what it came to."""
         self.steps: list[Step] = []
+        """What was changed on the way, in order."""
+        self._wanted = wanted
+        self._refused = refused
+        self._lmtp = lmtp
+        self._adapt = adapt
+        self._again_after = min(max(again_after, 0.0), _LONGEST_WAIT)
+        self._limits = limits if limits is not None else read_limits(announced.get("LIMITS", ""))
+        self._at_once = min(self._limits.rcptmax or _AT_ONCE, _MOST_AT_ONCE)
+        self._pipelined = "PIPELINING" in announced
+        self._never_as_null = never_as_null
+        self._mails: dict[Terms, Given] = {}
+        self._plans = self._fruitless = 0
+        self._did_without: set[str] = set()
+        self._taken: set[str] = set()
+        fitted = fit(wanted, announced)
+        self._mail: Values = fitted.mail
+        self._pending: dict[int, Person] = {}
+        terms = Terms(form=fitted.form, bdat=fitted.bdat or (chunking and "CHUNKING" in announced))
+        for number, (path, _) in wanted.recipients.items():
+            if number in fitted.rcpt:
+                self._pending[number] = Person(number, path, fitted.rcpt[number], Request(terms))
+            else:
+                reply, note = fitted.unable[number]
+                self.settled[number] = Settled(number, Verdict.FAILED, reply, "", note)
+        if fitted.form is Form.SEVEN_BIT and self._pending:
+            self.steps.append(Step("seven-bit", "MAIL", None))
+        if refused:
+            self._remember()
+        self._send_null_paths()
+
+    # --- what to try
 
     @property
     def learnt(self) -> set[str]:
-        """Keywords that this host refused and did without in this session."""
-        raise NotImplementedError
+        """Keywords that this host refused and did without, and took from nobody in this session."""
+        return self._did_without - self._taken - self._refused
 
     def next_plan(self) -> Plan | None:
         """The transaction to try now; None once everybody is settled."""
-        raise NotImplementedError
+        if self._pending and self._fruitless >= _FRUITLESS:
+            self.give_up("the host refuses whatever is asked of it", Verdict.RETRY_CHANGED)
+        if self._pending and self._limits.mailmax is not None and self._plans >= self._limits.mailmax:
+            self.give_up("the host takes no more transactions in one session", Verdict.NEXT_HOST)
+        if not self._pending:
+            return None
+        ready, wait = [person for person in self._pending.values() if not person.waits], 0.0
+        if not ready:  # the session's other work is done
+            ready, wait = list(self._pending.values()), self._again_after
+            for person in ready:
+                person.waits = False
+        self._plans += 1
+        return self._plan(self._together(ready), wait)
+
+    def _together(self, ready: Sequence[Person]) -> list[Person]:
+        """Those who can share a transaction with the first."""
+        terms = ready[0].request.terms
+        if terms.alone:
+            return [ready[0]]
+        chosen: list[Person] = []
+        domains: set[str] = set()
+        for person in ready:
+            if len(chosen) >= self._at_once:
+                break
+            if person.request.terms != terms:
+                continue
+            if self._limits.rcptdomainmax is not None:
+                domains.add(person.path.destination)
+                if len(domains) > self._limits.rcptdomainmax:
+                    domains.discard(person.path.destination)
+                    continue
+            chosen.append(person)
+        return chosen
+
+    def _plan(self, people: list[Person], wait: float) -> Plan:
+        terms = people[0].request.terms
+        return Plan(
+            numbers=tuple(person.number for person in people),
+            reverse_path=None if terms.null_path else self._wanted.reverse_path,
+            recipients=[(person.path, person.said) for person in people],
+            parameters=self._said(terms),
+            bdat=terms.bdat,
+            pipelining=terms.pipelining,
+            form=terms.form,
+            wait=wait,
+        )
+
+    def _said(self, terms: Terms) -> Given:
+        """The parameters of MAIL; the size of content that is made 7-bit is not known, so it is not told."""
+        given = self._mails.get(terms)
+        if given is None:
+            gone = terms.dropped if terms.form is Form.AS_IS else terms.dropped | {SIZE}
+            kept = {parameter: value for parameter, value in self._mail.items() if parameter not in gone}
+            given = self._mails[terms] = Given(kept) if kept else NOTHING_GIVEN
+        return given
+
+    # --- what came of it
 
     def hear(self, plan: Plan, answers: Sequence[Answer]) -> None:
         """What came of a plan: an Answer for each of its recipients, in order."""
-        raise NotImplementedError
+        heard = {
+            number: answer for number, answer in zip(plan.numbers, answers, strict=True) if number in self._pending
+        }
+        before = len(self.settled)
+        self._learn(plan, heard)
+        full = [number for number, answer in heard.items() if self._is_full(answer)]
+        if full and self._adapt:
+            full += [number for number, answer in heard.items() if _is_too_many_in_all(answer)]
+        refusals: list[tuple[Person, Answer, bool]] = []
+        for number, answer in heard.items():
+            if number not in full and not self._settle_by(self._pending[number], answer):
+                refusals.append((self._pending[number], answer, len(plan.numbers) > 1))
+        if full:
+            self._split(full, heard)
+        self._step(refusals)
+        self._fruitless += len(self.settled) == before
 
     def give_up(self, note: str, verdict: Verdict = Verdict.RETRY) -> None:
         """No more can be said to this host: whoever is not settled is settled so."""
-        raise NotImplementedError
+        for person in list(self._pending.values()):
+            last = person.last
+            if last is not None and last.reply is not None:
+                self._settle(person, Verdict.RETRY_CHANGED, last, f"{person.tried(_COMMANDS[last.stage])}; {note}")
+            else:
+                self._settle(person, verdict, Answer(Stage.CONNECTION, None), note)
+
+    def fail(self, reply: Reply, note: str) -> None:
+        """What is left may be said to no host: ``reply`` is our own."""
+        for person in list(self._pending.values()):
+            del self._pending[person.number]
+            self.settled[person.number] = Settled(person.number, Verdict.FAILED, reply, "", note)
+
+    def _learn(self, plan: Plan, heard: Mapping[int, Answer]) -> None:
+        """What was taken, and what was not missed once it was left out."""
+        if any(answer.stage in _BEYOND_MAIL for answer in heard.values()):
+            self._taken |= _keywords(plan.parameters)
+            self._did_without |= {p.keyword for p in self._pending[next(iter(heard))].request.terms.dropped}
+        for number, answer in heard.items():
+            person = self._pending[number]
+            if answer.stage in _BEYOND_RCPT and (len(person.given) or person.request.dropped):
+                self._taken |= _keywords(person.said)
+                self._did_without |= {p.keyword for p in person.request.dropped}
+
+    def _settle_by(self, person: Person, answer: Answer) -> bool:
+        """Settle what this answer settles; False for a refusal that the ladder is for."""
+        if answer.accepted:
+            self._settle(person, Verdict.DELIVERED, answer, "")
+            return True
+        if answer.reply is None or answer.stage is Stage.CONNECTION:
+            verdict = Verdict.RETRY if answer.uncertain else Verdict.NEXT_HOST
+            self._settle(person, verdict, answer, answer.fault)
+            return True
+        meaning = self._meaning(person, answer, answer.reply)
+        if meaning in (Meaning.NOT_NOW, Meaning.NOT_KNOWN):
+            return False
+        self._settle(person, settling.VERDICTS[meaning], answer, settling.note_of(meaning, answer.stage))
+        return True
+
+    def _meaning(self, person: Person, answer: Answer, reply: Reply) -> Meaning:
+        command = _COMMANDS.get(answer.stage)
+        carried = person.said if command is Verb.RCPT else self._said(person.request.terms)
+        return reactions.react(reply, command, parameters=len(carried) > 0 or command in person.refused)
+
+    # --- the transaction was full
+
+    def _is_full(self, answer: Answer) -> bool:
+        if answer.stage is not Stage.RCPT or answer.reply is None:
+            return False
+        return reactions.react(answer.reply, Verb.RCPT) is Meaning.FULL
+
+    def _split(self, full: Sequence[int], heard: Mapping[int, Answer]) -> None:
+        """The rest goes in another transaction at once, as many together as were taken; or it waits for another time."""
+        taken = sum(answer.stage in _BEYOND_RCPT for answer in heard.values())
+        moved = any(answer.accepted for answer in heard.values()) or any(map(_is_too_many_in_all, heard.values()))
+        again = []
+        for number in full:
+            person, answer = self._pending[number], heard[number]
+            person.splits += 1
+            if self._adapt and moved and person.splits <= _SPLITS:
+                again.append(number)
+            else:
+                # Nobody was taken: it is not about the number, and the host's code says what it is.
+                final = taken == 0 and answer.reply is not None and answer.reply.is_permanent
+                verdict = Verdict.FAILED if final else Verdict.RETRY
+                self._settle(person, verdict, answer, settling.note_of(Meaning.FULL, answer.stage))
+        if again:
+            self._at_once = max(1, min(self._at_once, taken))
+            self.steps.append(Step("split", "RCPT", heard[again[0]].reply, recipients=tuple(again)))
+
+    # --- the ladder
+
+    def _step(self, refusals: Sequence[tuple[Person, Answer, bool]]) -> None:
+        """Everybody whom these refusals concern goes on to the next rung, or has come to the ladder's end."""
+        record = settling.Record()
+        told = list(refusals)
+        if refusals and refusals[0][1].stage is Stage.MAIL:  # the others would be told the same
+            first, answer, shared = refusals[0]
+            numbers = {person.number for person, _, _ in refusals}
+            told += [
+                (person, answer, shared)
+                for person in self._pending.values()
+                if person.number not in numbers and person.request.terms == first.request.terms
+            ]
+        for person, answer, shared in told:
+            self._climb(person, answer, shared, record)
+        self.steps += record.steps(len(told))
+
+    def _climb(self, person: Person, answer: Answer, shared: bool, record: settling.Record) -> None:
+        reply, command = answer.reply, _COMMANDS[answer.stage]
+        assert reply is not None  # noqa: S101 — a refusal is a reply
+        meaning = self._meaning(person, answer, reply)
+        situation = self._situation(person, command, shared)
+        person.remember(command, situation.carried)
+        climbed = climb(situation, meaning) if self._adapt else None
+        if climbed is None:
+            verdict = Verdict.RETRY if meaning is Meaning.NOT_NOW else Verdict.FAILED
+            self._settle(person, verdict, answer, f"{person.tried(command)}; ask the host's postmaster")
+            return
+        person.request, person.last = climbed.request, answer
+        person.waits = climbed.action == "again"
+        person.left_out(climbed.parameters, command)
+        self._send_null_path(person)
+        waited = self._again_after if person.waits else 0.0
+        record.add(climbed.action, command, reply, climbed.parameters, person.number, waited)
+
+    def _situation(self, person: Person, command: Verb, shared: bool) -> Situation:
+        said = person.said if command is Verb.RCPT else self._said(person.request.terms)
+        return Situation(
+            person.request,
+            command,
+            dict(said),
+            self._wanted.needs,
+            needs_utf8(self._wanted, person.number),
+            shared,
+            self._pipelined and person.request.terms.pipelining,
+        )
+
+    def _remember(self) -> None:
+        """Go without what the host refused of late."""
+        record = settling.Record()
+        for person in self._pending.values():
+            for command in (Verb.MAIL, Verb.RCPT):
+                for climbed in remembered(self._situation(person, command, shared=True), self._refused):
+                    person.request = climbed.request
+                    record.add(climbed.action, command, None, climbed.parameters, person.number, 0.0)
+        self.steps += record.steps(len(self._pending))
+
+    # --- the ends
+
+    def _settle(self, person: Person, verdict: Verdict, answer: Answer, note: str) -> None:
+        del self._pending[person.number]
+        self.settled[person.number] = settling.settle(
+            self._wanted, person, verdict, answer, note, said=self._said(person.request.terms), fitted=self._mail
+        )
+
+    def _send_null_paths(self) -> None:
+        if self._never_as_null:
+            for person in self._pending.values():
+                self._send_null_path(person)
+
+    def _send_null_path(self, person: Person) -> None:
+        """RFC 3461 section 5.2.2 (d): the host knows of no NEVER, so that it gets nobody to report to."""
+        wish = self._wanted.recipients[person.number][1].get(NOTIFY)
+        if self._never_as_null and wish is Notify.NEVER and NOTIFY not in person.said:
+            person.request = person.request.with_terms(null_path=True)
+
+
+def _keywords(given: Given) -> set[str]:
+    return {parameter.keyword for parameter, _ in given}
+
+
+def _is_too_many_in_all(answer: Answer) -> bool:
+    return answer.stage is Stage.DATA and answer.reply is not None and reactions.too_many_in_all(answer.reply)

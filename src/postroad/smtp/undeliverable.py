@@ -39,3 +39,4 @@ SENDER_UNREADABLE: Final = Reply(553, "The stored reverse-path cannot be read", 
 RECIPIENT_UNREADABLE: Final = Reply(553, "The stored forward-path cannot be read", "5.1.3")
 PARAMETERS_UNREADABLE: Final = Reply(501, "The stored parameters cannot be read", "5.5.4")
 CANNOT_BE_SAID: Final = Reply(550, "The envelope or the content holds what may not be sent to any host", "5.5.2")
+TIME_IS_OVER: Final = Reply(554, "The time in which the message was to be delivered (BY) is over", "5.4.7")

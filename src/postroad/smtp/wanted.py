@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
 
 from postroad.address import Mailbox
 from postroad.replies import Reply
@@ -27,6 +26,11 @@ class ContentNeeds:
     """Octets above 127 in the header, or in the header of a part."""
     recodable: bool = True
     """It can be made 7-bit without loss (well-formed MIME, not signed)."""
+
+    @property
+    def can_be_seven_bit(self) -> bool:
+        """A header beyond ASCII has no 7-bit form that means the same (RFC 6152 section 3 asks for no loss)."""
+        return self.recodable and not self.utf8_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +104,3 @@ class Settled:
     """DELIVERED, but the host sends no reports for it: a "relayed" report is owed (RFC 3461 5.2.2, RFC 2852 4.1.4.2)."""
     dropped: tuple[str, ...] = ()
     """The keywords that the sender gave and this host was not told."""
-
-
-class Limits(Protocol):
-    """What a host announced with LIMITS (RFC 9422); None: nothing."""
-
-    @property
-    def mailmax(self) -> int | None: ...
-    @property
-    def rcptmax(self) -> int | None: ...
-    @property
-    def rcptdomainmax(self) -> int | None: ...
