@@ -12,7 +12,7 @@ from typing import Final
 from postroad.admin.journal import JournalDesk
 from postroad.admin.queue import QueueDesk
 from postroad.admin.queue_actions import Bouncer, QueueActions
-from postroad.admin.why import GivesUpAt, Why, why
+from postroad.admin.why import NO_OUTLOOK, Outlook, Why, why
 from postroad.clock import Clock, SystemClock
 from postroad.envelope import Attempt, MessageId, StoredMessage
 from postroad.errors import NotFound, PostroadError
@@ -84,13 +84,13 @@ class Admin:
         chaos: Chaos | None = None,
         unready: Callable[[], str] = lambda: "",
         clock: Clock | None = None,
-        bouncer: Bouncer | None = None,
-        gives_up_at: GivesUpAt = lambda message, recipient: None,
+        runner: Bouncer | None = None,
+        outlook: Outlook = NO_OUTLOOK,
     ) -> None:
         """``about`` is asked each time, for port 0 is known late; ``chaos`` None: not in dev mode.
 
-        ``bouncer`` gives up recipients and tells their senders, ``gives_up_at`` knows when the schedule ends: both are
-        the delivery runner's; without them (dev mode) nobody is given up.
+        ``runner`` gives up recipients and tells their senders, ``outlook`` knows when the schedule ends: both are of
+        delivery; without them (dev mode) nobody is given up.
         """
         self._spool = spool
         self._inbox = inbox
@@ -101,9 +101,9 @@ class Admin:
         self._unready = unready
         self._clock = clock or SystemClock()
         self._started_at = self._clock.wall()
-        self._gives_up_at = gives_up_at
+        self._outlook = outlook
         self.queue = QueueDesk([spool], lambda: catalogue().rules, self._clock)
-        self.queue_actions = QueueActions(self.queue, spool, bouncer, self._clock)
+        self.queue_actions = QueueActions(self.queue, spool, runner, self._clock)
         self.journal = JournalDesk(self.queue, spool)
 
     # ── the server ──────────────────────────────────────────────────────────
@@ -248,4 +248,4 @@ class Admin:
 
     async def why(self, part: str) -> Why:
         """Why the message whose id begins or ends with ``part`` is where it is; raises NotFound."""
-        return await why(self.queue, part, self._gives_up_at)
+        return await why(self.queue, part, self._outlook)

@@ -15,6 +15,9 @@ from postroad.replies import Reply
 _MAX_STEPS: Final = 8
 _ENDS: Final = {Outcome.DELIVERED: "delivered", Outcome.FAILED: "failed", Outcome.HELD: "held"}
 
+RestsUntil = Callable[[str], float | None]
+"""Until when nothing is tried for a destination, since its host did not answer; None: it is not left alone."""
+
 GivesUpAt = Callable[[StoredMessage, Recipient], float | None]
 """When the schedule ends for a recipient, in seconds since the epoch; None: nobody here knows."""
 
@@ -43,6 +46,10 @@ class Standing:
     note: str
     expired: bool
     delay_told: bool
+    by_operator: bool
+    """Failed, since an operator dropped it or gave it up."""
+    rests_until: float | None
+    """The host did not answer lately: nothing is tried there before (seconds since the epoch)."""
     told: str
     """Of one that failed: ``yes``, ``no-sender``, ``not-asked``, ``dropped``, or ``unknown``; else ``""``."""
     uncertain: bool
@@ -63,7 +70,18 @@ class Why:
     standings: tuple[Standing, ...]
 
 
-async def why(desk: QueueDesk, part: str, gives_up_at: GivesUpAt = lambda message, recipient: None) -> Why:
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What only the delivery runner knows; by default nothing."""
+
+    gives_up_at: GivesUpAt = lambda message, recipient: None
+    rests_until: RestsUntil = lambda destination: None
+
+
+NO_OUTLOOK: Final = Outlook()
+
+
+async def why(desk: QueueDesk, part: str, outlook: Outlook = NO_OUTLOOK) -> Why:
     """The facts about the message whose id begins or ends with ``part``; raises NotFound."""
     case = await desk.case(part)
     message = case.message
@@ -75,11 +93,11 @@ async def why(desk: QueueDesk, part: str, gives_up_at: GivesUpAt = lambda messag
         cause = (one.state, one.destination, one.reply, one.note)
         if cause not in known:
             known[cause] = await desk.others(one)
-        standings.append(_standing(case, message, one, known[cause], gives_up_at))
+        standings.append(_standing(case, message, one, known[cause], outlook))
     return Why(case, desk.clock.wall(), tuple(standings))
 
 
-def _standing(case: Case, message: StoredMessage, one: Recipient, others: Others, gives_up_at: GivesUpAt) -> Standing:
+def _standing(case: Case, message: StoredMessage, one: Recipient, others: Others, outlook: Outlook) -> Standing:
     last = _last(case, one.number)
     queued = one.state is RecipientState.QUEUED
     return Standing(
@@ -89,7 +107,9 @@ def _standing(case: Case, message: StoredMessage, one: Recipient, others: Others
         state=one.state.value,
         attempts=one.attempts,
         next_due=one.next_due,
-        gives_up_at=gives_up_at(message, one) if queued else None,
+        gives_up_at=outlook.gives_up_at(message, one) if queued else None,
+        rests_until=outlook.rests_until(one.destination) if queued else None,
+        by_operator=_by_operator(one.note) and one.state is RecipientState.FAILED,
         reply=one.reply,
         note=one.note,
         expired=one.expired,
@@ -116,6 +136,8 @@ def _from_journal(case: Case, number: int) -> Standing:
         attempts=sum(1 for one in case.attempts if one.route and any(each.number == number for each in one.results)),
         next_due=None,
         gives_up_at=None,
+        rests_until=None,
+        by_operator=state == "failed" and result is not None and _by_operator(result.note),
         reply=result.reply if result is not None else None,
         note=result.note if result is not None else "",
         expired=result is not None and result.expired,
@@ -142,6 +164,10 @@ def _ended(case: Case, number: int) -> Result | None:
     """The last line of all about a recipient."""
     results = [result for attempt in case.attempts for result in attempt.results if result.number == number]
     return results[-1] if results else None
+
+
+def _by_operator(note: str) -> bool:
+    return note.startswith((DROPPED, BOUNCED))
 
 
 def _steps(case: Case, number: int) -> tuple[tuple[float, Step], ...]:

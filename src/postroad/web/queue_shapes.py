@@ -216,6 +216,8 @@ def _standing_shape(one: Standing, explaining: _Explaining) -> Json:
         "note": one.note,
         "expired": one.expired,
         "delay_told": one.delay_told,
+        "rests_until": _moment(one.rests_until),
+        "by_operator": one.by_operator,
         "told": one.told or None,
         "uncertain": one.uncertain,
         "last": None if one.last is None else _last_shape(one.last),

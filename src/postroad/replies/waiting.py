@@ -1,0 +1,280 @@
+"""Why a message is where it is, in words: a ``postroad.queue.why/1`` document as labelled paragraphs in one language.
+
+Pure, so that terminal and page say the same; whoever shows it says how a moment is written on the reader's clock. Texts
+of peers come back as they are: who shows them makes them harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+Document = Mapping[str, Any]
+Words = Mapping[str, Mapping[str, str]]
+Clock = Callable[[str], str]
+"""A moment of the API (RFC 3339) as the reader writes it."""
+Span = Callable[[str, str], float]
+"""Seconds from one moment of the API to another."""
+
+_MAX_NAMES: Final = 3
+_DOMAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-[]:")
+#: What may be done, by state.
+_CHOICES: Final = {"queued": ("wait", "retry", "hold", "bounce"), "held": ("release", "bounce", "drop")}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Paragraphs under a label in the margin."""
+
+    label: str
+    paragraphs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is said of recipients that stand alike."""
+
+    headline: str
+    blocks: tuple[Block, ...]
+
+
+class Waiting:
+    """Says it in one language."""
+
+    def __init__(self, words: Words, vocabulary: Words, clock: Clock, span: Span) -> None:
+        """``words`` are of queue.toml, ``vocabulary`` of vocabulary.toml."""
+        self._words = words
+        self._vocabulary = vocabulary
+        self._clock = clock
+        self._span = span
+
+    def told(self, why: Document) -> list[Told]:
+        """All recipients, those that stand alike together."""
+        return [self._told(why, alike) for alike in _alike(why["recipients"])]
+
+    def counted(self, table: str, name: str, n: int, **more: object) -> str:
+        """A sentence that counts: its form for exactly one, where it has one."""
+        words = self._words[table]
+        return words.get(f"{name}_{n}", words[name]).format(n=n, **more)
+
+    def span(self, seconds: float) -> str:
+        """``3h20m``, ``3時間20分``."""
+        words = self._words["spans"]
+        whole = max(int(seconds), 0)
+        if whole < 120:
+            return words["seconds"].format(n=whole)
+        if whole < 7200:
+            return words["minutes"].format(n=whole // 60)
+        if whole < 172800:
+            return words["hours"].format(n=whole // 3600, m=whole % 3600 // 60)
+        return words["days"].format(n=whole // 86400)
+
+    # ── one group of recipients ─────────────────────────────────────────────
+
+    def _told(self, why: Document, alike: Sequence[Document]) -> Told:
+        one = alike[0]
+        blocks = (
+            ("now", [self._now(why, one)]),
+            ("reply", self._reply(one)),
+            ("uncertain", self._uncertain(one)),
+            ("means", self._means(one)),
+            ("sure", self._sure(one)),
+            ("who", self._who(one)),
+            ("changed", [self._step(step) for step in one["steps"]]),
+            ("others", self._others(one)),
+            ("told", [self._words["told"][one["told"]]] if one["told"] else []),
+            ("do", self._do(why, one)),
+        )
+        label = self._words["labels"]
+        return Told(self._headline(alike), tuple(Block(label[name], tuple(said)) for name, said in blocks if said))
+
+    def _headline(self, alike: Sequence[Document]) -> str:
+        names = [str(one["address"]) for one in alike[:_MAX_NAMES]]
+        to = self._vocabulary["language"]["separator"].join(names)
+        if len(alike) > len(names):
+            to = self._words["headline"]["more"].format(to=to, n=len(alike) - len(names))
+        return self._words["headline"][_ending(alike[0])].format(to=to)
+
+    def _now(self, why: Document, one: Document) -> str:
+        words = self._words["now"]
+        state = self._words["states"]["deferred" if one["state"] == "queued" and one["attempts"] else one["state"]]
+        if one["state"] not in _CHOICES:
+            at = one["last"]["at"] if one["last"] else why["now"]
+            parts = [words["at"].format(state=state, time=self._clock(at)) if one["last"] else state]
+            return self._joined([*parts, self.counted("now", "tries", one["attempts"])])
+        parts = [words["since"].format(state=state, age=self.span(self._span(why["received_at"], why["now"])))]
+        parts.append(self.counted("now", "tries", one["attempts"]))
+        if one["next_due"]:
+            left = self._span(why["now"], one["next_due"])
+            time = self._clock(one["next_due"])
+            parts.append(words["next"].format(time=time, span=self.span(left)) if left > 0 else words["due"])
+        if one["rests_until"] and self._span(why["now"], one["rests_until"]) > 0:
+            parts.append(words["rests"].format(time=self._clock(one["rests_until"])))
+        if one["gives_up_at"]:
+            parts.append(words["ends"].format(time=self._clock(one["gives_up_at"])))
+        if one["delay_told"]:
+            parts.append(words["delay_told"])
+        return self._joined(parts)
+
+    def _reply(self, one: Document) -> list[str]:
+        words, last = self._words["reply"], one["last"]
+        if one["state"] == "held" and not one["reply"] and not last:
+            return []
+        if one["reply"]:
+            said = list(_lines(one["reply"]))
+        elif one["note"] and last:
+            said = [words["no_reply"].format(note=one["note"])]
+        else:
+            return [] if one["attempts"] else [words["none_yet"]]
+        if one["reply"] and one["note"] and one["state"] != "held":
+            said.append(str(one["note"]))
+        return [*said, *self._heard(last)] if last else said
+
+    def _heard(self, last: Document) -> list[str]:
+        """From whom the reply came, to what, how, and when."""
+        words = self._words["reply"]
+        parts = [words["from"].format(host=last["host"])] if last["host"] else []
+        if last["stage"]:
+            stage = self._vocabulary["commands"].get(last["stage"], last["stage"])
+            parts.append(words["stage"].format(stage=stage))
+        parts += [last["security"]] if last["security"] else []
+        return [" · ".join([*parts, self._clock(last["at"])])]
+
+    def _uncertain(self, one: Document) -> list[str]:
+        if not one["uncertain"] or one["state"] == "held":
+            return []
+        host = one["last"]["host"] or one["destination"] if one["last"] else one["destination"]
+        return [self._words["uncertain"]["queued" if one["state"] == "queued" else "over"].format(host=host)]
+
+    def _means(self, one: Document) -> list[str]:
+        if one["state"] == "held" and not one["reply"]:
+            words = self._words["held"]
+            return [words.get(one["note"], words["other"]).format(destination=one["destination"], note=one["note"])]
+        found = one["explanation"]
+        if found is None or one["state"] == "delivered":
+            return []
+        reason = found["reason"]
+        known = reason["id"] != "undefined"
+        said = [f"{reason['label']}: {reason['text']}"] if known else []
+        named = [found[name] for name in ("enhanced", "code") if found[name]]
+        said += [f"{each['code']} {each['title']}: {each['summary']}" for each in named[: 0 if known else 2]]
+        return [*said, found["mismatch"]] if found["mismatch"] else said
+
+    def _sure(self, one: Document) -> list[str]:
+        found = one["explanation"]
+        if found is None or one["state"] == "delivered":
+            return []
+        if found["reason"]["id"] == "undefined":
+            return [self._words["sure"]["digit"]]
+        return [self._words["sure"]["rule"].format(confidence=found["confidence"]["label"], rule=found["rule"])]
+
+    def _who(self, one: Document) -> list[str]:
+        words, found = self._words["who"], one["explanation"]
+        if one["state"] == "held":
+            return [words["operator"]]
+        if one["state"] == "delivered":
+            return []
+        if found is None:
+            return [words["client"]] if one["state"] == "queued" else []
+        remedy = found["remedy"]
+        help_ = f"{remedy['label']}: {remedy['text']}" if remedy["id"] != "none" else ""
+        actor = found["actor"]["id"]
+        if actor in ("nobody", "client"):
+            if one["state"] == "queued":
+                return [words[actor]]
+            return [help_] if help_ else [words["over"]]
+        said = words["other"].format(actor=found["actor"]["label"])
+        return [said, help_] if help_ else [said]
+
+    def _step(self, step: Document) -> str:
+        words = self._words["steps"]
+        parameters = self._vocabulary["language"]["separator"].join(step["parameters"])
+        span = self.span(step["waited"])
+        said = words.get(step["action"], words["other"])
+        said = said.format(parameters=parameters, span=span, action=step["action"])
+        if step["reply"] is None:
+            return words["remembered"].format(step=said)
+        return words["after"].format(step=said, command=step["command"], reply=" ".join(_lines(step["reply"])))
+
+    def _others(self, one: Document) -> list[str]:
+        others, to = one["others"], one["destination"]
+        if one["state"] not in _CHOICES:
+            return []
+        said = []
+        if others["cause"]:
+            name = "held" if one["state"] == "held" else "cause"
+            said.append(self.counted("others", name, others["cause"], destination=to))
+        if others["destination"] > others["cause"] and one["state"] == "queued":
+            said.append(self.counted("others", "destination", others["destination"], destination=to))
+        if others["elsewhere"]:
+            name = "held_elsewhere" if one["state"] == "held" else "elsewhere"
+            said.append(self.counted("others", name, others["elsewhere"]))
+        return said or [self._words["others"]["none"].format(destination=to)]
+
+    # ── what one may do ─────────────────────────────────────────────────────
+
+    def _do(self, why: Document, one: Document) -> list[str]:
+        words = self._words["do"]
+        said = []
+        for choice in _CHOICES.get(one["state"], ()):
+            command = words[choice] if choice == "wait" else f"postroad queue {choice} {why['id']}"
+            said.append(command if choice == "wait" else f"{command}  {words[choice]}")
+        if one["others"]["destination"] and _is_name(one["destination"]):
+            said.append(f"postroad queue list --destination {one['destination']}  {words['list']}")
+        if one["reply"]:
+            said.append(f"postroad explain {_number(one['reply'])}  {words['explain']}")
+        return said + self._postmaster(one)
+
+    def _postmaster(self, one: Document) -> list[str]:
+        """Who to ask when a host refuses parameters for a time, and the time does not end (RFC 5321 section 4.1.1.11)."""
+        found = one["explanation"]
+        if one["state"] != "queued" or found is None or found["reason"]["id"] != "parameters-refused":
+            return []
+        if not _is_name(one["destination"]):
+            return []
+        words, names = self._words["do"], one["refused_parameters"]
+        if not names:
+            return [words["postmaster_any"].format(destination=one["destination"])]
+        parameters = self._vocabulary["language"]["separator"].join(names)
+        return [words["postmaster"].format(destination=one["destination"], parameters=parameters)]
+
+    def _joined(self, parts: Iterable[str]) -> str:
+        return self._vocabulary["language"]["separator"].join(parts)
+
+
+def _alike(recipients: Sequence[Document]) -> list[list[Document]]:
+    """Recipients in groups that stand alike, in their order."""
+    groups: dict[str, list[Document]] = {}
+    for one in recipients:
+        same = {key: value for key, value in one.items() if key not in ("number", "address", "others")}
+        groups.setdefault(repr(sorted(same.items(), key=lambda pair: pair[0])), []).append(one)
+    return list(groups.values())
+
+
+def _ending(one: Document) -> str:
+    """Which headline fits."""
+    if one["state"] == "queued" and not one["attempts"]:
+        return "untried"
+    if one["state"] == "failed":
+        if one["told"] == "dropped":
+            return "dropped"
+        return "expired" if one["expired"] else "bounced" if one["by_operator"] else "failed"
+    if one["state"] == "delivered" and one["last"] and str(one["last"]["route"]).startswith("maildir:"):
+        return "delivered_here"
+    return str(one["state"])
+
+
+def _lines(reply: Document) -> list[str]:
+    """A reply as it was said, a line each."""
+    head = _number(reply)
+    return [f"{head} {text}".rstrip() for text in reply["text"]] or [head]
+
+
+def _number(reply: Document) -> str:
+    return f"{reply['code']} {reply['enhanced']}" if reply["enhanced"] else str(reply["code"])
+
+
+def _is_name(destination: str) -> bool:
+    """Whether it may stand in a command line and an address as it is."""
+    return bool(destination) and set(destination) <= _DOMAIN and not destination.startswith("-")
