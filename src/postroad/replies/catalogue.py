@@ -60,6 +60,15 @@ class Catalogue:
         path = f"locales/{self._known(language)}/{name}.toml"
         return self._read(path) if (self._root / path).exists() else self._read(f"locales/{ENGLISH}/{name}.toml")
 
+    def report_words(self, language: str) -> Mapping[str, Mapping[str, str]]:
+        """The sentences of delivery reports, in English where the language has none (see ``report_language``)."""
+        return self._read(f"locales/{self.report_language(language)}/reports.toml")
+
+    def report_language(self, language: str) -> str:
+        """The language in which ``report_words`` answers."""
+        known = self._known(language)
+        return known if (self._root / f"locales/{known}/reports.toml").exists() else ENGLISH
+
     # Reply codes
 
     @cached_property

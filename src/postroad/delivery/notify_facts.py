@@ -1,0 +1,167 @@
+"""What the sender asked to be told of a recipient, and what an attempt's result says of it, as a report needs them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from postroad.envelope import Attempt, Recipient, Result, Step, StoredMessage
+from postroad.message.report_facts import Kind, OriginalAddress, Reported
+from postroad.replies import Reply
+from postroad.smtp.commands import read_parameters
+from postroad.smtp.extensions import DSN, deliver_by
+from postroad.smtp.extensions.deliverby import BY, DeliverBy
+from postroad.smtp.extensions.dsn import ENVID, NOTIFY, ORCPT, RET, Notify, OriginalRecipient, Ret
+from postroad.smtp.parameters import ExtensionSet, Given, Traits
+from postroad.smtp.states import Verb
+
+_KNOWN: Final = ExtensionSet((DSN, deliver_by()))
+_ANYBODY: Final = Traits()
+#: Parameters whose loss the sender is told of.
+_TOLD: Final = ("RET", "ENVID", "NOTIFY", "ORCPT", "BY")
+_WORD: Final = re.compile(r"[A-Z0-9-]{2,40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What was asked with MAIL and RCPT for one recipient, and what of it was lost on the way."""
+
+    notify: Notify | None
+    """None: NOTIFY was not given."""
+    original: OriginalRecipient | None
+    ret: Ret | None
+    envelope_id: str
+    by: DeliverBy | None
+    deliver_by: float | None
+    """Seconds since the epoch."""
+    mail: tuple[str, ...]
+    """Keywords that came with MAIL."""
+    rcpt: tuple[str, ...]
+    attempt: Attempt
+    steps: tuple[Step, ...]
+    """Those that concern this recipient."""
+
+    def wants(self, flag: Notify, *, unasked: bool) -> bool:
+        """Whether a report of this kind may be sent; ``unasked``: also when NOTIFY was not given."""
+        return unasked if self.notify is None else flag in self.notify
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """What the sender had asked for and the message was sent on without, in a fixed order."""
+        left_out = {name for step in self.steps for name in step.parameters}
+        return tuple(name for name in _TOLD if name in left_out and name in (*self.mail, *self.rcpt))
+
+    @property
+    def refusal(self) -> Reply | None:
+        """The last reply for which something that is told was left out."""
+        replies = (step.reply for step in reversed(self.steps) if set(step.parameters) & set(_TOLD))
+        return next((reply for reply in replies if reply is not None), None)
+
+    def owes_by_report(self, now: float) -> bool:
+        """Whether BY alone makes a "relayed" report due (RFC 2852 sections 4.1.4 and 4.1.4.2)."""
+        if self.by is None or self.deliver_by is None or self.notify == Notify.NEVER:
+            return False
+        return self.by.trace or ("BY" in self.dropped and now < self.deliver_by)
+
+
+def wishes_of(message: StoredMessage, recipient: Recipient, attempt: Attempt) -> Wishes:
+    """Read them; what cannot be read counts as not given, so that nobody goes without a report of a failure."""
+    mail, rcpt = _given(message.parameters, Verb.MAIL), _given(recipient.parameters, Verb.RCPT)
+    by = mail.get(BY)
+    return Wishes(
+        notify=rcpt.get(NOTIFY),
+        original=rcpt.get(ORCPT),
+        ret=mail.get(RET),
+        envelope_id=mail.get(ENVID) or "",
+        by=by,
+        deliver_by=None if by is None else message.received_at + by.seconds,
+        mail=_keywords(message.parameters),
+        rcpt=_keywords(recipient.parameters),
+        attempt=attempt,
+        steps=tuple(s for s in attempt.steps if not s.recipients or recipient.number in s.recipients),
+    )
+
+
+def _given(text: str, command: Verb) -> Given:
+    """The parameters of this module out of a stored line, each read for itself."""
+    values = {}
+    for word in text.split():
+        found = read_parameters(f" {word}", command, _KNOWN, _ANYBODY)
+        if isinstance(found, Given):
+            values.update(dict(found))
+    return Given(values)
+
+
+def _keywords(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word.partition("=")[0].upper() for word in text.split()))
+
+
+def reported(
+    kind: Kind, recipient: Recipient, result: Result, wishes: Wishes, *, now: float, until: float | None = None
+) -> Reported:
+    """One recipient of a report of this kind, made at ``now``; ``until`` is when it will be given up."""
+    attempt = wishes.attempt
+    made = attempt.route != ""  # without a route the operator, or the time, has ended it
+    earlier = result.reply is None and not made and recipient.reply is not None
+    reply = recipient.reply if earlier else result.reply
+    own = result.reply is not None and not (attempt.host and result.stage)
+    local = attempt.route.startswith("maildir:")
+    bad = kind in (Kind.FAILED, Kind.DELAYED)
+    late = kind is Kind.DELAYED and wishes.deliver_by is not None and wishes.deliver_by <= now
+    return Reported(
+        address=recipient.forward_path,
+        status=_status(kind, reply, expired=result.expired or late, stage=result.stage, local=local),
+        original=OriginalAddress(wishes.original.address_type, wishes.original.address) if wishes.original else None,
+        reply=reply,
+        host="" if earlier or local else attempt.host,
+        own=own,
+        stage=result.stage,
+        note=result.note if bad and not local else "",  # a path of this machine is nobody's business
+        local=local,
+        earlier=earlier,
+        expired=result.expired,
+        uncertain=result.uncertain,
+        attempted_at=attempt.at if made else None,
+        retry_until=until,
+        dropped=wishes.dropped if kind is Kind.RELAYED else (),
+        silenced=kind is Kind.RELAYED and wishes.notify is not None and Notify.FAILURE not in wishes.notify,
+        refusal=wishes.refusal if kind is Kind.RELAYED else None,
+        parameter=_parameter(wishes, result) if kind is Kind.DELAYED else "",
+    )
+
+
+def _status(kind: Kind, reply: Reply | None, *, expired: bool, stage: str, local: bool) -> str:
+    """The Status field: of the reply when it has one, its class as the kind demands (RFC 3463 section 2)."""
+    severity = {Kind.FAILED: 5, Kind.DELAYED: 4}.get(kind, 2)
+    if expired:
+        return f"{severity}.4.7"
+    status = reply.enhanced if reply is not None else None
+    if severity == 2:
+        return str(status) if status is not None and status.severity == 2 else "2.0.0"
+    if status is not None:
+        return f"{severity}.{status.subject}.{status.detail}"
+    if reply is not None:
+        return f"{severity}.0.0"  # RFC 3461 section 6.3 (g)
+    if local:
+        return f"{severity}.3.0"
+    return f"{severity}.4.1" if stage in ("CONNECT", "GREETING") else f"{severity}.4.2" if stage else f"{severity}.0.0"
+
+
+def _parameter(wishes: Wishes, result: Result) -> str:
+    """The parameter for whose sake a 455 lasts: the one that the reply names, else what could not be left out."""
+    reply = result.reply
+    # reply: 455 is about parameters, unless its status says "too many recipients" (RFC 5321 section 4.1.1.11)
+    if reply is None or reply.code != 455 or (reply.enhanced is not None and reply.enhanced[1:] == (5, 3)):
+        return ""
+    given = wishes.rcpt if result.stage == "RCPT" and wishes.rcpt else (*wishes.mail, *wishes.rcpt)
+    named = _named(reply.text, given)
+    left_out = {name for step in wishes.steps for name in step.parameters}
+    kept = [name for name in given if name not in left_out]
+    return ", ".join(named or kept or given)
+
+
+def _named(text: str, given: Iterable[str]) -> list[str]:
+    words = set(_WORD.findall(text[:1000].upper()))
+    return [name for name in given if name in words]
