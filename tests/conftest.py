@@ -15,6 +15,7 @@ import pytest
 
 PROBES = {
     "mount": ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"],
+    "overlay": ["unshare", "--mount", "mount", "-t", "overlay", "none", "-o", "lowerdir=/etc:/usr", "/mnt"],
     "ptrace": ["strace", "-qq", "-o", "/dev/null", "true"],
 }
 

@@ -2,8 +2,8 @@
 """Fetches the mail programs that the tests talk to: `tools/peers.py [--best-effort]`.
 
 Ordinary programs (swaks, msmtp, curl ...) are installed by apt-get where we are root. A mail server never is: it
-would conflict with the machine's own and start a service. Postfix is downloaded and unpacked into a private folder,
-from which only its test programs smtp-source and smtp-sink run; nodemailer goes beside it.
+would conflict with the machine's own and start a service. Postfix, Exim and Dovecot are downloaded and unpacked into
+private folders, each to be laid over /usr in a mount namespace of its own; nodemailer goes beside them.
 
 The folder lies in the user's cache, so that a fresh clone finds it filled; $POSTROAD_PEERS names another. What is
 there already is left alone. Exit status 1 says that something is missing; with --best-effort it is only told, since
@@ -54,6 +54,14 @@ def folder() -> Path:
 
 def postfix_tree() -> Path:
     return folder() / "postfix"
+
+
+def exim_tree() -> Path:
+    return folder() / "exim4"
+
+
+def dovecot_tree() -> Path:
+    return folder() / "dovecot"
 
 
 def postfix_environment(tree: Path) -> dict[str, str]:
@@ -188,6 +196,38 @@ def unpack_postfix() -> None:
             raise PeerError("smtp-source was unpacked but lacks libraries", "apt-get install libicu72 libdb5.3 libnsl2")
 
 
+#: A private tree -> the packages in it, and the program that must find its libraries.
+SERVERS = {
+    "exim4": (("exim4-base", "exim4-daemon-light"), "usr/sbin/exim4"),
+    "dovecot": (("dovecot-core", "dovecot-lmtpd"), "usr/lib/dovecot/lmtp"),
+}
+
+
+def finds_its_libraries(tree: Path, program: str) -> bool:
+    """As it will when the tree lies over the machine's own /usr."""
+    if not (tree / program).exists():
+        return False
+    places = [tree / "usr/lib/dovecot", tree / "usr/lib", *sorted((tree / "usr/lib").glob("*-linux-gnu*"))]
+    environment = {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, places))}
+    done = run(["ldd", str(tree / program)], env=environment, check=False)
+    return done.returncode == 0 and "not found" not in done.stdout + done.stderr
+
+
+def unpack_servers() -> None:
+    """Real next hops for our deliveries; they run in a mount namespace with their tree laid over /usr and /etc."""
+    for name, (packages, program) in SERVERS.items():
+        if finds_its_libraries(folder() / name, program):
+            continue
+        note(f"unpacking {name} into a private folder (it is not installed)")
+        with new_folder(folder() / name) as tree:
+            unpack(tree, list(packages))
+            needed = sorted({library for package in packages for library in libraries_of(package)})
+            if needed and not finds_its_libraries(tree, program):
+                unpack(tree, needed)
+            if not finds_its_libraries(tree, program):
+                raise PeerError(f"{name} was unpacked but lacks libraries")
+
+
 def install_nodemailer() -> None:
     if (node_modules() / "nodemailer").exists():
         return
@@ -235,7 +275,7 @@ def fetch(word: str) -> bool:
         return False
     with open(folder() / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = [attempt(step, word) for step in (install_programs, unpack_postfix, install_nodemailer)]
+        done = [attempt(step, word) for step in (install_programs, unpack_postfix, unpack_servers, install_nodemailer)]
     return all(done)
 
 
