@@ -18,6 +18,7 @@ from typing import NoReturn
 import pytest
 
 from tools import peers as provided
+from tools.mail_servers import MailServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +71,8 @@ def _postfix(name: str) -> Command:
     if not path.exists():
         missing(name)
     return Command([str(path)], {**os.environ, **provided.postfix_environment(tree)})
+
+
+def mail_server(kind: type[MailServer]) -> type[MailServer]:
+    """A server of tools/mail_servers.py that was fetched; its test needs the kernel right ``overlay``."""
+    return kind if kind.is_there() else missing(kind.__name__)

@@ -1,4 +1,4 @@
-"""Real mail servers for deliveries to and from us: Postfix, Exim and Dovecot, each in a mount namespace of its own.
+"""Real mail servers to deliver to and from, for tests and benchmarks: Postfix, Exim and Dovecot, each in a mount namespace of its own.
 
 They come from `make peers`, unpacked and not installed. In the namespace the private tree lies over /usr and /etc, and
 /run, /var/spool and /var/lib are empty; a PID namespace ends all of their processes when we end the first.
@@ -20,12 +20,12 @@ import time
 from pathlib import Path
 from typing import Self
 
-from tests import peers
 from tools import peers as provided
 
 #: Accounts that Debian's packages would make when they are installed.
 USERS = {"postfix": 901, "postdrop": 902, "Debian-exim": 905, "dovecot": 907, "dovenull": 908, "vmail": 909}
 
+_ALONE = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child")
 #: $1 tree, $2 work folder, then the command.
 NAMESPACE = """
 set -e
@@ -57,6 +57,11 @@ class MailServer:
         self.work.chmod(0o755)
         self._process: subprocess.Popen[bytes] | None = None
 
+    @classmethod
+    def is_there(cls) -> bool:
+        """Whether its tree was unpacked."""
+        return (cls.tree / cls.program).exists()
+
     def command(self) -> list[str]:
         """Write the configuration below ``work``; gives the command line, which stays in the foreground."""
         raise NotImplementedError
@@ -65,6 +70,11 @@ class MailServer:
         """What the server has written so far."""
         found = sorted(self.work.glob("*.log")) + sorted(self.work.glob("log/*"))
         return "".join(file.read_text("utf-8", "replace") for file in found if file.is_file())
+
+    @property
+    def mail(self) -> list[bytes]:
+        """The messages that arrived."""
+        return [file.read_bytes() for file in sorted(self.work.glob("mail/*/new/*"))]
 
     def folder(self, name: str, mode: int = 0o755, owner: str = "", group: str = "") -> Path:
         """A folder below ``work``."""
@@ -75,16 +85,15 @@ class MailServer:
         return path
 
     def __enter__(self) -> Self:
-        if not (self.tree / self.program).exists():
-            peers.missing(self.program)
+        if not self.is_there():
+            raise provided.PeerError(f"{self.program} is missing", "make peers")
         etc = self.folder("etc")
         for file, line in (("passwd", "{0}:x:{1}:{1}::/:/usr/sbin/nologin\n"), ("group", "{0}:x:{1}:\n")):
             known = Path("/etc", file).read_text()
             (etc / file).write_text(known + "".join(line.format(*user) for user in USERS.items()))
         command = self.command()
         self._process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
-            + ["sh", "-c", NAMESPACE, "sh", str(self.tree), str(self.work), *command],
+            [*_ALONE, "sh", "-c", NAMESPACE, "sh", str(self.tree), str(self.work), *command],
             stdin=subprocess.DEVNULL,
             stdout=(self.work / "out.log").open("wb"),
             stderr=subprocess.STDOUT,
@@ -129,11 +138,6 @@ class Postfix(MailServer):
         self._relay_to = relay_to
         self._settings = settings
         self._certificate = certificate
-
-    @property
-    def mail(self) -> list[bytes]:
-        """The messages that arrived."""
-        return [file.read_bytes() for file in sorted(self.work.glob("mail/*/new/*"))]
 
     def command(self) -> list[str]:
         """See MailServer."""
@@ -198,11 +202,6 @@ class Exim(MailServer):
     def __init__(self, settings: str = "") -> None:
         super().__init__()
         self._settings = settings
-
-    @property
-    def mail(self) -> list[bytes]:
-        """The messages that arrived."""
-        return [file.read_bytes() for file in sorted(self.work.glob("mail/*/new/*"))]
 
     def command(self) -> list[str]:
         """See MailServer."""
@@ -270,11 +269,6 @@ class Dovecot(MailServer):
     def socket(self) -> Path:
         """The UNIX socket."""
         return self.work / "lmtp"
-
-    @property
-    def mail(self) -> list[bytes]:
-        """The messages that arrived."""
-        return [file.read_bytes() for file in sorted(self.work.glob("mail/*/new/*"))]
 
     def command(self) -> list[str]:
         """See MailServer."""
