@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
+import dns.exception
 import dns.flags
 import dns.message
 import dns.name
@@ -170,11 +171,15 @@ class DnsStub:
         if fault.raw is not None:
             return [query.id.to_bytes(2, "big") + fault.raw]
         if tcp:
-            return [right.to_wire()]
+            return [right.to_wire(max_size=65535)]
+        try:
+            wire = right.to_wire()
+        except dns.exception.TooBig:
+            fault = replace(fault, truncate=True)
         if fault.truncate:
             right.answer.clear()
             right.flags |= dns.flags.TC
-        wire = right.to_wire()
+            wire = right.to_wire()
         lies = [((query.id + 1 + n) % 65536).to_bytes(2, "big") + wire[2:] for n in range(fault.forged_first)]
         if fault.wrong_id:
             return [*lies, (query.id ^ 1).to_bytes(2, "big") + wire[2:]]
@@ -221,8 +226,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._stub = stub
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)  # uvloop's and older asyncio's are none by class
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self._stub.spawn(data, lambda octets: self._transport.sendto(octets, addr), addr[1])
