@@ -100,7 +100,7 @@ class Conversation(asyncio.Protocol):
             self._transport.write(data)
 
     async def start_tls(self, context: ssl.SSLContext, name: str) -> ssl.SSLObject:
-        """The handshake; raises OSError, ValueError (no name to verify) and what ``tls_started`` raises."""
+        """The handshake; the engine is told by the caller. Raises OSError, ValueError (no name to verify)."""
         if self._transport is None or self.is_lost:
             raise ConnectionAbortedError("the connection was closed")
         transport = await self._loop.start_tls(
@@ -114,7 +114,6 @@ class Conversation(asyncio.Protocol):
             raise ConnectionAbortedError("the connection was closed")
         self._transport = transport
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
-        self.engine.tls_started()
         return cast("ssl.SSLObject", transport.get_extra_info("ssl_object"))
 
     def close(self) -> None:

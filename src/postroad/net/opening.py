@@ -12,7 +12,7 @@ from functools import cache
 from ipaddress import ip_address
 from typing import Final
 
-from postroad.errors import LocalProtocolError, PostroadError, RemoteProtocolError
+from postroad.errors import LocalProtocolError, PostroadError
 from postroad.net.client_options import ClientOptions, ConnectFault, ConnectStage, TlsFault
 from postroad.net.connecting import Endpoint, UseTls, open_endpoint, reason_of
 from postroad.net.conversation import Conversation
@@ -112,13 +112,11 @@ class Opening:
         context = self._context() or _any_certificate(implicit=True)
         try:
             connection = await self.conversation.start_tls(context, self._endpoint.tls_name)
-        except RemoteProtocolError:
-            raise
         except (OSError, ValueError) as fault:
             raise self._fault(f"the TLS handshake failed: {reason_of(fault)}", None, TlsFault) from fault
         self.tls_info = facts_of(connection, context)
         self.security = str(self.tls_info)
-        self.conversation.engine.transcript.add(self.security)
+        self.conversation.engine.tls_started(self.security)
 
     def _context(self) -> ssl.SSLContext | None:
         """The context for this attempt; None: no TLS."""

@@ -1,7 +1,8 @@
 """Content cut into BDAT chunks (RFC 3030 section 2): several of a large message, one of a small one.
 
 Nothing is sent behind a chunk that the host refused. Chunks follow each other without waiting where the host announced
-PIPELINING, but never more than the engine allows, so that what waits here is bounded by one chunk and one block.
+PIPELINING (unless ``pipelining`` is False), but never more than the engine allows, so that what waits here is bounded
+by one chunk and one block.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ CHUNK_OCTETS: Final = 256 * 1024
 class ChunkSender:
     """One content: ``write`` its blocks while not ``is_full``, then ``finish``; ``go_on`` after every answer."""
 
-    __slots__ = ("_blocks", "_engine", "_finished", "_octets", "_size", "is_closed")
+    __slots__ = ("_blocks", "_engine", "_finished", "_octets", "_pipelining", "_size", "is_closed")
 
-    def __init__(self, engine: ClientEngine, size: int = CHUNK_OCTETS) -> None:
+    def __init__(self, engine: ClientEngine, size: int = CHUNK_OCTETS, *, pipelining: bool = True) -> None:
         self._engine = engine
+        self._pipelining = pipelining
         self._size = size
         self._blocks: list[bytes] = []
         self._octets = 0
@@ -32,11 +34,15 @@ class ChunkSender:
     @property
     def is_full(self) -> bool:
         """Whether a chunk is ready that may not be sent before an answer."""
-        return self._octets >= self._size and not self._engine.may_send_chunk
+        return self._octets >= self._size and not self._may_send
+
+    @property
+    def _may_send(self) -> bool:
+        return self._engine.may_send_chunk and (self._pipelining or self._engine.is_answered)
 
     def write(self, block: bytes) -> None:
         """Some content; raises LocalProtocolError when it holds what may not be passed on."""
-        if self._octets >= self._size and self._engine.may_send_chunk:
+        if self._octets >= self._size and self._may_send:
             self._send(last=False)
         self._blocks.append(block)
         self._octets += len(block)
@@ -48,7 +54,7 @@ class ChunkSender:
 
     def go_on(self) -> None:
         """An answer has come: what waited for it may go."""
-        if self._finished and self._engine.may_send_chunk:
+        if self._finished and self._may_send:
             self._finished = False
             self._send(last=True)
 

@@ -247,8 +247,8 @@ class ClientEngine:
         self._awaited.add_content(verb, self._accepted if self.lmtp else None)
         self.progress += 1
 
-    def tls_started(self) -> None:
-        """The handshake after TlsReady is done (or was done before the greeting, if called first)."""
+    def tls_started(self, what: str = "TLS") -> None:
+        """The handshake after TlsReady is done (or was done before the greeting, if called first); ``what`` it is."""
         if not self._framer.is_empty:
             raise RemoteProtocolError("octets outside TLS before the handshake (response injection)")
         if self.state is State.HANDSHAKE:
@@ -257,8 +257,8 @@ class ClientEngine:
             raise LocalProtocolError(f"no handshake is due: {self.state.value}")
         self.tls = True
         self.authenticated = False
-        self.announced = {}
-        self.transcript.add("TLS")
+        self.announced, self.limits = {}, PeerLimits()
+        self.transcript.add(what)
 
     # --- events
 
@@ -330,6 +330,9 @@ class ClientEngine:
             return self._data_answered(command, reply)
         if reply.severity is Severity.INTERMEDIATE:
             raise RemoteProtocolError(f"{verb.value} was answered {reply}")
+        if verb is Verb.RSET and not reply.is_positive and not reactions.closes_channel(reply):
+            # RFC 5321 section 4.1.1.5: nobody may refuse it; whose recipients would the next content go to?
+            raise RemoteProtocolError(f"RSET was refused: {reply}")
         after = permitted(self.state, verb)
         if verb in (Verb.EHLO, Verb.HELO, Verb.LHLO):
             if verb is Verb.EHLO and reactions.knows_no_ehlo(reply):

@@ -76,7 +76,7 @@ class MailTransaction:
         self._engine = engine
         self._script: deque[Command] = deque((Mail(reverse_path, parameters),))
         self._script.extend(Rcpt(path, given) for path, given in recipients)
-        self._chunks = ChunkSender(engine) if bdat else None
+        self._chunks = ChunkSender(engine, pipelining=pipelining) if bdat else None
         self._pipelining = pipelining
         if not bdat:
             self._script.append(Data())

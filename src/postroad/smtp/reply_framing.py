@@ -18,6 +18,8 @@ MAX_LINE: Final = 4096
 #: Lines and octets of one reply.
 MAX_LINES: Final = 512
 MAX_OCTETS: Final = 64 * 1024
+#: Octets that may wait while nobody reads replies: a host that floods an idle connection is not remembered.
+MAX_WAITING: Final = 1024 * 1024
 
 #: What is kept of a reply that is stored once for each recipient.
 KEPT_LINES: Final = 20
@@ -37,15 +39,16 @@ def shortened(reply: Reply) -> Reply:
 
 
 class ReplyFramer:
-    """The octets of a peer, handed out as replies; at most MAX_OCTETS of one reply are kept."""
+    """The octets of a peer, handed out as replies; at most MAX_OCTETS of one reply and MAX_WAITING of all are kept."""
 
-    __slots__ = ("_buffer", "_lines", "_octets", "_searched")
+    __slots__ = ("_buffer", "_flooded", "_lines", "_octets", "_searched")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0
         self._lines: list[bytes] = []
         self._octets = 0
+        self._flooded = False
 
     @property
     def is_empty(self) -> bool:
@@ -53,8 +56,11 @@ class ReplyFramer:
         return not self._buffer and not self._lines
 
     def receive(self, data: bytes) -> None:
-        """Add what arrived."""
-        self._buffer += data
+        """Add what arrived; what exceeds MAX_WAITING is dropped, and told once the replies before it were read."""
+        if self._flooded or len(self._buffer) + len(data) > MAX_WAITING:
+            self._flooded = True
+        else:
+            self._buffer += data
 
     def clear(self) -> None:
         """Forget everything that was not handed out."""
@@ -90,6 +96,8 @@ class ReplyFramer:
         buffer = self._buffer
         end = buffer.find(b"\n", self._searched)
         if end < 0:
+            if self._flooded:
+                raise RemoteProtocolError(f"more than {MAX_WAITING} octets that nothing asked for")
             self._searched = len(buffer)
             if len(buffer) >= MAX_LINE:
                 raise RemoteProtocolError(f"a reply line of more than {MAX_LINE} octets")
