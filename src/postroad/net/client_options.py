@@ -47,6 +47,8 @@ class ClientOptions:
     """Whether the password may go to another machine without TLS."""
     listener: Listener | None = None
     """Hears every line as it is said; see ``SmtpClient.on_line``."""
+    until: ConnectStage = "AUTH"
+    """Where the beginning of the session ends; before ``AUTH`` it is good for looking around only."""
 
 
 @dataclass(frozen=True, slots=True)

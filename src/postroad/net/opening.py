@@ -68,10 +68,12 @@ class Opening:
         greeted = await self.conversation.event()
         if not isinstance(greeted, Greeted) or not greeted.accepted:
             raise self._refusal(greeted, "the greeting")
+        if self._options.until in ("CONNECT", "GREETING"):
+            return
         await self._hello()
-        if not self._options.implicit_tls:
+        if not self._options.implicit_tls and self._options.until != "EHLO":
             await self._secure()
-        if self._options.account:
+        if self._options.account and self._options.until == "AUTH":
             await self._authenticate()
 
     # --- EHLO

@@ -18,8 +18,9 @@ from postroad.net.connecting import Endpoint, Target, UseTls, endpoints_of, reas
 from postroad.net.conversation import Fault
 from postroad.net.opening import Opening
 from postroad.net.tls import TlsFacts
+from postroad.replies import Reply
 from postroad.smtp.client import ClientEngine
-from postroad.smtp.client_commands import Quit
+from postroad.smtp.client_commands import Command, Quit
 from postroad.smtp.events import NEED_DATA
 from postroad.smtp.mail_transaction import Answer, MailTransaction
 from postroad.smtp.states import State
@@ -132,6 +133,18 @@ class SmtpClient:
         line.end_transaction()
         line.flush()
         return transaction.answers
+
+    async def ask(self, command: Command) -> Reply | None:
+        """Say one command outside of ``deliver`` and hear the answer, None when none comes; content is not sent from here.
+
+        Raises LocalProtocolError, before the first octet, for what may not be said now.
+        """
+        try:
+            event = await self._conversation.ask(command)
+        except (Fault, RemoteProtocolError) as fault:
+            self.abort(fault.message)
+            return None
+        return getattr(event, "reply", None)
 
     @property
     def is_usable(self) -> bool:

@@ -8,19 +8,42 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from postroad.errors import LocalProtocolError
 from postroad.replies import Reply
 from postroad.smtp.client_commands import Mail, Rcpt
-from postroad.smtp.extensions import DSN, EIGHTBITMIME, MT_PRIORITY, REQUIRETLS, SMTPUTF8, auth, deliver_by, size
+from postroad.smtp.extensions import (
+    DSN,
+    EIGHTBITMIME,
+    MT_PRIORITY,
+    REQUIRETLS,
+    SMTPUTF8,
+    auth,
+    deliver_by,
+    future_release,
+    size,
+)
 from postroad.smtp.extensions.binarymime import BINARYMIME, is_binary
 from postroad.smtp.extensions.chunking import CHUNKING
 from postroad.smtp.parameters import ExtensionSet
 from postroad.smtp.states import Verb
 
 #: Whose parameters a client can send, each only to a host that announces its extension.
-KNOWN: Final = ExtensionSet((size(0), EIGHTBITMIME, SMTPUTF8, DSN, auth(()), REQUIRETLS, MT_PRIORITY, deliver_by()))
+KNOWN: Final = ExtensionSet(
+    (
+        size(0),
+        EIGHTBITMIME,
+        SMTPUTF8,
+        DSN,
+        auth(()),
+        REQUIRETLS,
+        MT_PRIORITY,
+        deliver_by(),
+        future_release(timedelta(days=9999), lambda: datetime(9999, 12, 31, tzinfo=UTC)),
+    )
+)
 
 _EHLO_LINE: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*+)(?:[ =](.*))?\Z", re.DOTALL)
 
@@ -44,6 +67,8 @@ def check_announced(
     """Whether the host announced what the command needs; raises LocalProtocolError."""
     binary = is_binary(command.parameters)
     for parameter, _ in command.parameters:
+        if parameter.forced:
+            continue
         found = known.find(verb, parameter.keyword)
         if found is None or (found[0].keyword not in announced and not (found[0] is EIGHTBITMIME and binary)):
             raise LocalProtocolError(f"{parameter.keyword} belongs to no extension that was announced")

@@ -124,6 +124,8 @@ _REPLIES: Final[Mapping[Parameter[Any], Reply]] = {
 
 
 def _is_announced(parameter: Parameter[Any], announced: Mapping[str, str]) -> bool:
+    if parameter.forced:
+        return True
     found = WISHES.find(parameter.command, parameter.keyword)
     return found is not None and found[0].keyword in announced
 

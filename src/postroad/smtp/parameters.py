@@ -89,6 +89,8 @@ class Parameter(Generic[V]):
     on_refusal: OnRefusal = OnRefusal.KEEP
     octets: int = 0
     """How much longer its command line may be (RFC 5321 section 4.1.1.11 asks each extension to say)."""
+    forced: bool = False
+    """A client says it whatever the host announced: a person wants to see what the host makes of it."""
 
     def judge(self, value: V, conditions: Conditions) -> Reply | None:
         """What this server answers to ``value`` under ``conditions``; None: accommodated. Never outweighs not now."""
