@@ -10,6 +10,7 @@ What a reply means is ``reactions.react``; what can be asked for at all is ``fit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from postroad.envelope import Step
@@ -17,7 +18,7 @@ from postroad.replies import Reply
 from postroad.smtp import reactions, settling
 from postroad.smtp.extensions.dsn import NOTIFY, Notify
 from postroad.smtp.extensions.size import SIZE
-from postroad.smtp.fitting import Values, fit, needs_utf8
+from postroad.smtp.fitting import Fitted, Values, fit, needs_utf8
 from postroad.smtp.ladder import Request, Situation, Terms, climb, remembered
 from postroad.smtp.mail_transaction import Answer, Stage
 from postroad.smtp.parameters import NOTHING_GIVEN, Given
@@ -62,7 +63,7 @@ class Negotiation:
     ) -> None:
         """``announced``: the host's EHLO; ``refused``: keywords that it refused of late, left out from the start.
 
-        ``adapt`` False: the first refusal is the last. ``again_after``: seconds until a 455 is asked again, 30 at most.
+        ``lmtp``: the host delivers itself (RFC 2033), so that nothing is "relayed". ``adapt`` False: the first refusal is the last. ``again_after``: seconds until a 455 is asked again, 30 at most.
         ``chunking``: content goes by BDAT where the host takes it. ``never_as_null``: mail for those with NOTIFY=NEVER
         goes with the null reverse-path to a host without DSN, as RFC 3461 section 5.2.2 (d) allows.
         """
@@ -81,23 +82,27 @@ class Negotiation:
         self._never_as_null = never_as_null
         self._mails: dict[Terms, Given] = {}
         self._plans = self._fruitless = 0
-        self._did_without: set[str] = set()
-        self._taken: set[str] = set()
+        self._did_without, self._taken = set[str](), set[str]()
+        self._pending: dict[int, Person] = {}
         fitted = fit(wanted, announced)
         self._mail: Values = fitted.mail
-        self._pending: dict[int, Person] = {}
-        terms = Terms(form=fitted.form, bdat=fitted.bdat or (chunking and "CHUNKING" in announced))
-        for number, (path, _) in wanted.recipients.items():
+        bdat = fitted.bdat or (chunking and "CHUNKING" in announced)
+        self._begin(fitted, Request(Terms(form=fitted.form, bdat=bdat)))
+
+    def _begin(self, fitted: Fitted, request: Request) -> None:
+        for number, (path, _) in self._wanted.recipients.items():
             if number in fitted.rcpt:
-                self._pending[number] = Person(number, path, fitted.rcpt[number], Request(terms))
+                self._pending[number] = Person(number, path, fitted.rcpt[number], request)
             else:
                 reply, note = fitted.unable[number]
                 self.settled[number] = Settled(number, Verdict.FAILED, reply, "", note)
         if fitted.form is Form.SEVEN_BIT and self._pending:
             self.steps.append(Step("seven-bit", "MAIL", None))
-        if refused:
+        if self._refused:
             self._remember()
-        self._send_null_paths()
+        if self._never_as_null:
+            for person in self._pending.values():
+                self._send_null_path(person)
 
     # --- what to try
 
@@ -168,22 +173,30 @@ class Negotiation:
 
     def hear(self, plan: Plan, answers: Sequence[Answer]) -> None:
         """What came of a plan: an Answer for each of its recipients, in order."""
-        heard = {
-            number: answer for number, answer in zip(plan.numbers, answers, strict=True) if number in self._pending
-        }
+        answered = zip(plan.numbers, answers, strict=True)
+        heard = {number: answer for number, answer in answered if number in self._pending}
         before = len(self.settled)
         self._learn(plan, heard)
-        full = [number for number, answer in heard.items() if self._is_full(answer)]
-        if full and self._adapt:
-            full += [number for number, answer in heard.items() if _is_too_many_in_all(answer)]
-        refusals: list[tuple[Person, Answer, bool]] = []
+        self._tell_the_others(heard)
+        full = self._full_of(heard) if self._adapt else []
+        refused: list[tuple[Person, Answer]] = []
         for number, answer in heard.items():
             if number not in full and not self._settle_by(self._pending[number], answer):
-                refusals.append((self._pending[number], answer, len(plan.numbers) > 1))
+                refused.append((self._pending[number], answer))
         if full:
             self._split(full, heard)
-        self._step(refusals)
+        self._step(refused, shared=len(plan.numbers) > 1)
         self._fruitless += len(self.settled) == before
+
+    def _tell_the_others(self, heard: dict[int, Answer]) -> None:
+        """A refusal of MAIL is everybody's who would be sent the same MAIL."""
+        number, answer = next(iter(heard.items()), (-1, None))
+        if answer is None or answer.stage is not Stage.MAIL:
+            return
+        terms = self._pending[number].request.terms
+        for other, person in self._pending.items():
+            if person.request.terms == terms:
+                heard.setdefault(other, answer)
 
     def give_up(self, note: str, verdict: Verdict = Verdict.RETRY) -> None:
         """No more can be said to this host: whoever is not settled is settled so."""
@@ -204,12 +217,12 @@ class Negotiation:
         """What was taken, and what was not missed once it was left out."""
         if any(answer.stage in _BEYOND_MAIL for answer in heard.values()):
             self._taken |= _keywords(plan.parameters)
-            self._did_without |= {p.keyword for p in self._pending[next(iter(heard))].request.terms.dropped}
+            self._did_without.update(self._pending[next(iter(heard))].gone_last.get(Verb.MAIL, ()))
         for number, answer in heard.items():
             person = self._pending[number]
-            if answer.stage in _BEYOND_RCPT and (len(person.given) or person.request.dropped):
+            if answer.stage in _BEYOND_RCPT and len(person.given):
                 self._taken |= _keywords(person.said)
-                self._did_without |= {p.keyword for p in person.request.dropped}
+                self._did_without.update(person.gone_last.get(Verb.RCPT, ()))
 
     def _settle_by(self, person: Person, answer: Answer) -> bool:
         """Settle what this answer settles; False for a refusal that the ladder is for."""
@@ -223,7 +236,8 @@ class Negotiation:
         meaning = self._meaning(person, answer, answer.reply)
         if meaning in (Meaning.NOT_NOW, Meaning.NOT_KNOWN):
             return False
-        self._settle(person, settling.VERDICTS[meaning], answer, settling.note_of(meaning, answer.stage))
+        verdict = settling.verdict_of(meaning, answer.reply)
+        self._settle(person, verdict, answer, settling.note_of(meaning, answer.stage))
         return True
 
     def _meaning(self, person: Person, answer: Answer, reply: Reply) -> Meaning:
@@ -233,47 +247,42 @@ class Negotiation:
 
     # --- the transaction was full
 
-    def _is_full(self, answer: Answer) -> bool:
-        if answer.stage is not Stage.RCPT or answer.reply is None:
-            return False
-        return reactions.react(answer.reply, Verb.RCPT) is Meaning.FULL
+    def _full_of(self, heard: Mapping[int, Answer]) -> list[int]:
+        """Who was one too many; nobody, when nobody was taken or nothing came of it: then the code says what it is.
+
+        A limit refuses all that follow. Without an enhanced status that says so, a refusal between recipients that are
+        taken is about that mailbox (452 and 552 speak of its storage, too).
+        """
+        taken = _places_taken(heard)
+        too_many_in_all = any(map(_is_too_many_in_all, heard.values()))
+        if not taken or not (too_many_in_all or any(answer.accepted for answer in heard.values())):
+            return []
+        full = [
+            number
+            for place, (number, answer) in enumerate(heard.items())
+            if _is_full(answer) and (_says_so(answer) or place > taken[-1])
+        ]
+        if full and too_many_in_all:
+            full += [number for number, answer in heard.items() if _is_too_many_in_all(answer)]
+        return [number for number in full if self._pending[number].splits < _SPLITS]
 
     def _split(self, full: Sequence[int], heard: Mapping[int, Answer]) -> None:
-        """The rest goes in another transaction at once, as many together as were taken; or it waits for another time."""
-        taken = sum(answer.stage in _BEYOND_RCPT for answer in heard.values())
-        moved = any(answer.accepted for answer in heard.values()) or any(map(_is_too_many_in_all, heard.values()))
-        again = []
+        """The rest goes in another transaction at once, as many together as were taken."""
         for number in full:
-            person, answer = self._pending[number], heard[number]
-            person.splits += 1
-            if self._adapt and moved and person.splits <= _SPLITS:
-                again.append(number)
-            else:
-                # Nobody was taken: it is not about the number, and the host's code says what it is.
-                final = taken == 0 and answer.reply is not None and answer.reply.is_permanent
-                verdict = Verdict.FAILED if final else Verdict.RETRY
-                self._settle(person, verdict, answer, settling.note_of(Meaning.FULL, answer.stage))
-        if again:
-            self._at_once = max(1, min(self._at_once, taken))
-            self.steps.append(Step("split", "RCPT", heard[again[0]].reply, recipients=tuple(again)))
+            self._pending[number].splits += 1
+        taken = _places_taken(heard)
+        if list(heard).index(full[0]) > taken[-1] or _is_too_many_in_all(heard[full[-1]]):
+            self._at_once = max(1, min(self._at_once, len(taken)))
+        self.steps.append(Step("split", "RCPT", heard[full[0]].reply, recipients=tuple(full)))
 
     # --- the ladder
 
-    def _step(self, refusals: Sequence[tuple[Person, Answer, bool]]) -> None:
+    def _step(self, refused: Sequence[tuple[Person, Answer]], *, shared: bool) -> None:
         """Everybody whom these refusals concern goes on to the next rung, or has come to the ladder's end."""
         record = settling.Record()
-        told = list(refusals)
-        if refusals and refusals[0][1].stage is Stage.MAIL:  # the others would be told the same
-            first, answer, shared = refusals[0]
-            numbers = {person.number for person, _, _ in refusals}
-            told += [
-                (person, answer, shared)
-                for person in self._pending.values()
-                if person.number not in numbers and person.request.terms == first.request.terms
-            ]
-        for person, answer, shared in told:
+        for person, answer in refused:
             self._climb(person, answer, shared, record)
-        self.steps += record.steps(len(told))
+        self.steps += record.steps(len(refused))
 
     def _climb(self, person: Person, answer: Answer, shared: bool, record: settling.Record) -> None:
         reply, command = answer.reply, _COMMANDS[answer.stage]
@@ -319,14 +328,9 @@ class Negotiation:
 
     def _settle(self, person: Person, verdict: Verdict, answer: Answer, note: str) -> None:
         del self._pending[person.number]
-        self.settled[person.number] = settling.settle(
-            self._wanted, person, verdict, answer, note, said=self._said(person.request.terms), fitted=self._mail
-        )
-
-    def _send_null_paths(self) -> None:
-        if self._never_as_null:
-            for person in self._pending.values():
-                self._send_null_path(person)
+        said = self._said(person.request.terms)
+        settled = settling.settle(self._wanted, person, verdict, answer, note, said=said, fitted=self._mail)
+        self.settled[person.number] = replace(settled, relayed=False) if self._lmtp else settled
 
     def _send_null_path(self, person: Person) -> None:
         """RFC 3461 section 5.2.2 (d): the host knows of no NEVER, so that it gets nobody to report to."""
@@ -337,6 +341,21 @@ class Negotiation:
 
 def _keywords(given: Given) -> set[str]:
     return {parameter.keyword for parameter, _ in given}
+
+
+def _places_taken(heard: Mapping[int, Answer]) -> list[int]:
+    """Where in the transaction those stand whose RCPT was taken."""
+    return [place for place, answer in enumerate(heard.values()) if answer.stage in _BEYOND_RCPT]
+
+
+def _is_full(answer: Answer) -> bool:
+    if answer.stage is not Stage.RCPT or answer.reply is None:
+        return False
+    return reactions.react(answer.reply, Verb.RCPT) is Meaning.FULL
+
+
+def _says_so(answer: Answer) -> bool:
+    return answer.reply is not None and answer.reply.enhanced is not None
 
 
 def _is_too_many_in_all(answer: Answer) -> bool:

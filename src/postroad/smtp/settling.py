@@ -18,20 +18,24 @@ from postroad.smtp.reactions import Meaning
 from postroad.smtp.states import Verb
 from postroad.smtp.wanted import Settled, Verdict, Wanted
 
-#: What a meaning comes to when no rung is for it.
-VERDICTS: Final = {
-    Meaning.TAKEN: Verdict.RETRY,  # no refusal, and yet not delivered: the host speaks in riddles
-    Meaning.FULL: Verdict.RETRY,
-    Meaning.HOST: Verdict.NEXT_HOST,
-    Meaning.LATER: Verdict.RETRY,
-    Meaning.NEVER: Verdict.FAILED,
-}
-
 _NOTES: Final = {
     Meaning.FULL: "the host takes no more recipients now",
     Meaning.HOST: "the host refuses all mail for now",
     Meaning.NEVER: "refused",
 }
+
+
+def verdict_of(meaning: Meaning, reply: Reply) -> Verdict:
+    """What a refusal comes to that no rung is for and that splitting does not mend."""
+    match meaning:
+        case Meaning.NEVER:
+            return Verdict.FAILED
+        case Meaning.FULL:  # and yet nobody was taken, or the mailbox alone was refused: as the host's code says
+            return Verdict.FAILED if reply.is_permanent else Verdict.RETRY
+        case Meaning.HOST:
+            return Verdict.NEXT_HOST
+        case _:
+            return Verdict.RETRY
 
 
 def note_of(meaning: Meaning, stage: Stage) -> str:
@@ -57,6 +61,8 @@ class Person:
     """Command -> the keywords that it carried when it was first refused."""
     gone: dict[Verb, tuple[str, ...]] = field(default_factory=dict)
     """Command -> the keywords that were left out since."""
+    gone_last: dict[Verb, tuple[str, ...]] = field(default_factory=dict)
+    """Command -> those of the last rung: when it is taken now, they are what the host refuses."""
 
     @property
     def said(self) -> Given:
@@ -76,6 +82,7 @@ class Person:
         """These were left out after a refusal of ``command``."""
         if keywords:
             self.gone[command] = self.gone.get(command, ()) + keywords
+            self.gone_last[command] = keywords
 
     def tried(self, command: Verb) -> str:
         """What was refused and what was tried, for people."""
