@@ -101,7 +101,7 @@ class Server:
             )
         deadline = time.monotonic() + _START
         self.port = port or self._printed("port", deadline)
-        while not _greets(self.port):
+        while not greets(self.port):
             if time.monotonic() > deadline or self._process.poll() is not None:
                 raise BenchError(f"{self.kind.name} does not answer: {self._complaint()}")
             time.sleep(0.02)
@@ -157,7 +157,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _greets(port: int) -> bool:
+def greets(port: int) -> bool:
     try:
         with socket.create_connection((LOOPBACK, port), 5) as connection:
             greeted = connection.recv(512).startswith(b"220")
@@ -194,7 +194,7 @@ def aiosmtpd() -> Kind:
 
 def smtp_sink() -> Kind:
     """Postfix's null server, in C."""
-    program = _postfix_program("smtp-sink")
+    program = postfix_program("smtp-sink")
 
     def command(_folder: Path, port: int, _: Tls | None) -> list[str]:
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
@@ -213,7 +213,7 @@ def smtp_sink() -> Kind:
 
 def smtp_source() -> Path:
     """Postfix's load generator; raises BenchError."""
-    program = _postfix_program("smtp-source")
+    program = postfix_program("smtp-source")
     if program is None:
         raise BenchError("smtp-source is missing, so no load can be made: `make peers` fetches it")
     return program
@@ -224,6 +224,6 @@ def postfix_environment() -> dict[str, str]:
     return provided.postfix_environment(provided.postfix_tree())
 
 
-def _postfix_program(name: str) -> Path | None:
+def postfix_program(name: str) -> Path | None:
     tree = provided.postfix_tree()
     return tree / "usr/sbin" / name if provided.postfix_runs(tree) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 Row = dict[str, Any]
 OURS = ("postroad-none", "postroad-sqlite")
@@ -28,7 +28,7 @@ def _judged(goal: float | None, value: float, at_most: bool) -> str:
     if goal is None:
         return ""
     reached = value <= goal if at_most else value >= goal
-    return f"{'≤ ' if at_most else ''}{goal:,.0f} {'reached' if reached else '**missed**'}"
+    return f"{'≤ ' if at_most else ''}{goal:,g} {'reached' if reached else '**missed**'}"
 
 
 DURABLE = Goal(3_500, 6_000)
@@ -45,7 +45,13 @@ IDLE = {False: Goal(None, 4, at_most=True), True: Goal(None, 32, at_most=True)}
 
 def report(rows: list[Row], titles: dict[str, str]) -> str:
     """All tables for which there are rows."""
-    parts = [_throughput(rows, titles), _idle(rows, titles), _greeting(rows, titles), _noise(rows)]
+    parts = [
+        _throughput(rows, titles),
+        _relay(rows, titles),
+        _idle(rows, titles),
+        _greeting(rows, titles),
+        _noise(rows),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -70,6 +76,28 @@ def _throughput(rows: list[Row], titles: dict[str, str]) -> str:
                 *ratios, *(goal.words(value) if goal else ["", ""]),
             ])  # fmt: skip
     return _table("Messages of 5 KB for each second of the server's CPU", header, lines)
+
+
+#: Times Postfix's rate.
+RELAY: Final = Goal(2.5, 6)
+
+
+def _relay(rows: list[Row], titles: dict[str, str]) -> str:
+    mine = [row for row in rows if row["figure"] == "relay"]
+    header = ["connections", "server", "messages / s", "least – most", "CPU s / 1,000", "x Postfix", "floor", "aim"]
+    lines: list[list[str]] = []
+    for kept, sessions in dict.fromkeys((row["kept"], row["sessions"]) for row in mine):
+        here = [row for row in mine if (row["kept"], row["sessions"]) == (kept, sessions)]
+        rate = {name: median(_of(here, name, per_wall)) for name in titles if _of(here, name, per_wall)}
+        for name, value in rate.items():
+            spread = _of(here, name, per_wall)
+            ratio = value / rate["postfix-relay"] if name == "postroad-relay" and "postfix-relay" in rate else None
+            lines.append([
+                f"{sessions}, {'kept' if kept else 'one a message'}", titles[name], f"{value:,.0f}",
+                f"{min(spread):,.0f} – {max(spread):,.0f}", f"{1000 / median(_of(here, name, per_cpu)):.2f}",
+                *([f"{ratio:.2f}", *RELAY.words(ratio)] if ratio is not None else ["", "", ""]),
+            ])  # fmt: skip
+    return _table("Relayed messages of 5 KB, until the last has arrived", header, lines)
 
 
 def per_cpu(row: Row) -> float:

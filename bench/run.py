@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -24,7 +24,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script
     sys.path[:1] = [str(Path(__file__).resolve().parent.parent)]
 
-from bench import peers
+from bench import peers, relay
 from bench.load import burst, greeting_seconds, idle_octets
 from bench.measure import Cores, allow_many_files, file_system, is_in_memory, machine
 from bench.peers import BenchError, Kind, Server, Tls
@@ -43,10 +43,15 @@ class Plan:
     idle_repetitions: int
     greetings: int
     connections: int = 1000
+    relays: tuple[tuple[bool, int], ...] = ((True, 20), (False, 20))
+    relay_messages: int = 3000
 
 
 FULL = Plan(((True, 20), (True, 100), (False, 20), (False, 100)), 1.2, 3, 3, 1000)
-QUICK = Plan(((True, 20), (False, 20)), 0.4, 3, 1, 300)
+QUICK = Plan(((True, 20), (False, 20)), 0.4, 3, 1, 300, relays=((True, 20),), relay_messages=1500)
+
+
+FIGURES = ("throughput", "relay", "idle", "greeting")
 
 
 class Bench:
@@ -73,6 +78,18 @@ class Bench:
         """Every kind once a repetition, in reversed order every other time."""
         for repetition in range(repetitions):
             yield from ((repetition, kind) for kind in (kinds if repetition % 2 == 0 else reversed(kinds)))
+
+    def measure(self, figure: str) -> None:
+        """One of FIGURES."""
+        match figure:
+            case "throughput":
+                self.throughput()
+            case "idle":
+                self.idle(certificate(self._folder))
+            case "greeting":
+                self.greeting()
+            case "relay":
+                self.relay()
 
     def throughput(self) -> None:
         """Messages, for each kind of load."""
@@ -136,6 +153,21 @@ class Bench:
                 p50, p99 = waits[len(waits) // 2], waits[len(waits) * 99 // 100]
                 self._add("greeting", kind, repetition, p50=p50, p99=p99)
 
+    def relay(self) -> None:
+        """Accepted, queued and handed over, Postroad and Postfix in turns."""
+        for kept, sessions in self.plan.relays:
+            note(f"relay, {sessions} sessions, connections {'kept' if kept else 'for one message each'}")
+            kinds = list(relay.KINDS)
+            try:
+                for repetition in range(self.plan.repetitions):
+                    for kind in kinds if repetition % 2 == 0 else reversed(kinds):
+                        done = relay.relayed(kind, self._folder / "relay", sessions, kept, self.plan.relay_messages)
+                        self.rows.append({"figure": "relay", "server": kind, "repetition": repetition, "kept": kept,
+                                          "sessions": sessions, "messages": done.messages, "wall": done.wall,
+                                          "server_cpu": done.server_cpu})  # fmt: skip
+            except BenchError as fault:
+                self.missing.append(f"relay: {fault}")
+
     def _add(self, figure: str, kind: Kind, repetition: int, **values: object) -> None:
         self.rows.append({"figure": figure, "server": kind.name, "repetition": repetition, **values})
 
@@ -187,8 +219,8 @@ def disk_folder() -> Path:
     return next(on_disk, places[0])
 
 
-def run(plan: Plan, cores: Cores, parent: Path, rows_file: Path | None) -> int:
-    """All of it; gives the exit status."""
+def run(plan: Plan, cores: Cores, parent: Path, rows_file: Path | None, figures: Collection[str]) -> int:
+    """What was asked for; gives the exit status."""
     began = time.monotonic()
     try:
         folder = Path(tempfile.mkdtemp(prefix="postroad-bench-", dir=parent))
@@ -198,13 +230,11 @@ def run(plan: Plan, cores: Cores, parent: Path, rows_file: Path | None) -> int:
     try:
         bench = Bench(plan, folder, cores)
         try:
-            bench.throughput()
-            bench.idle(certificate(folder))
-            bench.greeting()
+            for figure in figures:
+                bench.measure(figure)
         finally:
-            print(
-                headline(bench, folder), report(bench.rows, {kind.name: kind.title for kind in bench.kinds}), sep="\n\n"
-            )
+            titles = {kind.name: kind.title for kind in bench.kinds} | relay.TITLES
+            print(headline(bench, folder), report(bench.rows, titles), sep="\n\n")
             for line in bench.missing:
                 print(f"\nnote: {line}")
             if rows_file is not None:
@@ -225,6 +255,7 @@ def main() -> int:
         "--json", type=Path, metavar="FILE", help="write every measurement there, one JSON object a line"
     )
     parser.add_argument("--one-core", action="store_true", help="let the server and the load take turns on one core")
+    parser.add_argument("--only", choices=FIGURES, action="append", help="measure this alone (may be said again)")
     parser.add_argument("--folder", type=Path, help="on the disk to measure (default: a temporary folder)")
     arguments = parser.parse_args()
     if not sys.platform.startswith("linux"):
@@ -233,7 +264,7 @@ def main() -> int:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     allow_many_files()
     plan, cores = QUICK if arguments.quick else FULL, Cores.of_this_machine(arguments.one_core)
-    return run(plan, cores, arguments.folder or disk_folder(), arguments.json)
+    return run(plan, cores, arguments.folder or disk_folder(), arguments.json, arguments.only or FIGURES)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,13 @@ class MailServer:
         """Write the configuration below ``work``; gives the command line, which stays in the foreground."""
         raise NotImplementedError
 
+    @property
+    def pid(self) -> int:
+        """Of the process above all others of the server."""
+        if self._process is None:
+            raise provided.PeerError(f"{self.program} does not run")
+        return self._process.pid
+
     def log(self) -> str:
         """What the server has written so far."""
         found = sorted(self.work.glob("*.log")) + sorted(self.work.glob("log/*"))
