@@ -18,6 +18,9 @@ from postroad.errors import PostroadError
 #: Verb -> where it lives, and what the overview says; a verb's file is imported only when it is run.
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "serve": ("postroad.cli.serve", "Run the server; without --config a developer's inbox."),
+    "send": ("postroad.cli.send", "Send a mail and see the dialogue, every refusal explained."),
+    "queue": ("postroad.cli.queue", "What waits, why, and what is to become of it."),
+    "log": ("postroad.cli.log", "What was tried and what came of it; -f follows."),
     "inbox": ("postroad.cli.inbox", "List, show, wait for and clear the mail that was caught."),
     "chaos": ("postroad.cli.chaos", "Answer any reply code on demand (dev mode)."),
     "conditions": ("postroad.cli.conditions", "Which parameters are refused just now (455), and why."),

@@ -20,21 +20,26 @@ class Exit(IntEnum):
 
     OK = 0
     FINDINGS = 1
+    """``send``: some of the recipients were refused."""
     USAGE = 64
     """A wrong flag or argument."""
     DATA = 65
     NO_INPUT = 66
     """A file, message or rule that does not exist."""
+    NO_USER = 67
+    """``send``: all recipients are unknown."""
+    NO_HOST = 68
+    """``send``: the host or domain does not exist, or takes no mail."""
     UNAVAILABLE = 69
-    """No server is running."""
+    """No server is running; ``send``: refused for good."""
     SOFTWARE = 70
     """Our bug."""
     CANNOT_CREATE = 73
     IO = 74
     TRY_AGAIN = 75
-    """A timeout, or the server is busy."""
+    """A timeout, or the server is busy; ``send``: not now."""
     PROTOCOL = 76
-    """What answers is not our server."""
+    """What answers is not our server; ``send``: no SMTP, or no TLS."""
     NO_PERMISSION = 77
     CONFIG = 78
     """Settings that cannot be used, a taken port among them."""

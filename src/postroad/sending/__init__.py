@@ -4,7 +4,7 @@ The room stands on the delivery room's mail hosts and the net room's client, and
 """
 
 from postroad.sending.calling import OptionError, send, send_sync
-from postroad.sending.composing import MessageError
+from postroad.sending.composing import MessageError, read_address
 from postroad.sending.dialogue import DialogueListener, Heard
 from postroad.sending.parameters import ParameterError
 from postroad.sending.results import Explanation, FaultKind, SendError, SendOutcome, SendResult, Sent
@@ -28,6 +28,7 @@ __all__ = [
     "Stage",
     "TlsMode",
     "Wishes",
+    "read_address",
     "send",
     "send_sync",
 ]

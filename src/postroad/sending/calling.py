@@ -6,12 +6,13 @@ import asyncio
 import ssl
 from dataclasses import fields
 from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, Unpack, get_args
 
 from postroad.address import Mailbox
 from postroad.delivery.mx import MxRouting
-from postroad.errors import PostroadError
+from postroad.errors import LocalProtocolError, PostroadError
 from postroad.net.connecting import UseTls
 from postroad.net.smtp_client import ClientOptions
 from postroad.net.tls import client_context
@@ -23,7 +24,9 @@ from postroad.sending.parameters import place
 from postroad.sending.results import SendResult
 from postroad.sending.servers import Server, read_server
 from postroad.sending.wishes import SendOptions, Stage, TlsMode, Wishes
+from postroad.smtp.client_commands import auth_line, check_secret, hello_line
 from postroad.smtp.client_timeouts import ClientTimeouts
+from postroad.smtp.states import Verb
 
 _USES: Final = {
     "never": UseTls.NEVER,
@@ -97,6 +100,32 @@ def _check(wishes: Wishes, host: Server | None) -> None:
         raise OptionError("TLS from the first octet and no TLS contradict each other", "another port, or another tls")
     if wishes.password and not wishes.user:
         raise OptionError("a password without an account", "name the user")
+    if wishes.retry < 0 or wishes.pause < 0 or (wishes.timeout is not None and wishes.timeout <= 0):
+        raise OptionError("a time is a number of seconds above zero")
+    _check_words(wishes)
+
+
+def _check_words(wishes: Wishes) -> None:
+    """What goes into a command must not be able to be another one; the engine would refuse it, later."""
+    try:
+        check_secret(wishes.user)
+        check_secret(wishes.password)
+        if wishes.hello:
+            hello_line(Verb.EHLO, wishes.hello)
+        if wishes.mechanism:
+            auth_line(wishes.mechanism.upper(), None)
+    except LocalProtocolError as fault:
+        raise OptionError(fault.message, fault.hint) from fault
+    if wishes.source and not _is_address(wishes.source):
+        raise OptionError(f"no IP address to connect from: {wishes.source[:60]!r}")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _composed(message: Composable, wishes: Wishes) -> Composed:

@@ -54,9 +54,9 @@ class Dialogue:
         for line in text.split("\n"):
             self._hear(direction, line)
 
-    def change(self, step: Step, text: str) -> None:
+    def change(self, step: Step) -> None:
         """What we do about a refusal."""
-        self._listener(Heard("!", text, self._since(), self.tls, step=step))
+        self._listener(Heard("!", step.action, self._since(), self.tls, step.command, step=step))
 
     def _hear(self, direction: str, line: str) -> None:
         match direction:

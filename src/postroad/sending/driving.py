@@ -6,7 +6,6 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -14,16 +13,17 @@ from postroad import codes
 from postroad.address import Mailbox
 from postroad.delivery.mx import MxRouting, Unroutable
 from postroad.envelope import Step
-from postroad.errors import PostroadError
 from postroad.net.carrying import carry
 from postroad.net.connecting import Endpoint, Target, endpoints_of, reason_of
 from postroad.net.smtp_client import ClientOptions, ConnectFault, SmtpClient
+from postroad.replies import Reply
 from postroad.sending.composing import Composed
 from postroad.sending.dialogue import Dialogue, DialogueListener, Heard
 from postroad.sending.faults import kind_of
 from postroad.sending.hello import own_name
 from postroad.sending.results import FaultKind, SendError, SendOutcome, SendResult, Sent
 from postroad.sending.servers import Server
+from postroad.sending.stages import UNTIL, Reached, leave, walk
 from postroad.smtp.negotiation import ContentNeeds, Form, Negotiation, Plan, Settled, Verdict, Wanted
 from postroad.smtp.parameters import Given
 
@@ -144,6 +144,7 @@ class Driver:
         except OSError as fault:
             cause = ConnectFault(f"no address of {target}: {reason_of(fault)}", str(target))
             cause.__cause__ = fault
+            self._remark("fault", text=cause.message)
             self._failed(cause, numbers)
             return []
         return self._of_family(found, str(target), numbers)
@@ -172,6 +173,7 @@ class Driver:
             return found
         kept = [one for one in found if one.target.path or (6 if ":" in one.address else 4) == family]
         if not kept:
+            self._remark("fault", text=f"{name} has no IPv{family} address")
             self._failed(ConnectFault(f"{name} has no IPv{family} address", name), numbers)
         return kept
 
@@ -191,18 +193,20 @@ class Driver:
         options = self._order.options
         if not options.hello:
             options = replace(options, hello=own_name("" if endpoint.target.path else endpoint.address))
+        options = replace(options, listener=dialogue.hear, until=UNTIL.get(self._order.stop_after, "AUTH"))
         try:
-            client = await SmtpClient.connect_to([endpoint], replace(options, listener=dialogue.hear))
+            client = await SmtpClient.connect_to([endpoint], options)
         except ConnectFault as fault:
             self._transcripts.append(fault.transcript)
             self._failed(fault, numbers)
             return [] if fault.stage == "AUTH" else numbers
         self._host, self._security = client.host, client.security
         try:
+            if self._order.stop_after:
+                return await self._look(client, dialogue, numbers)
             return await self._with(client, dialogue, numbers)
         finally:
-            with suppress(PostroadError, OSError):
-                await client.quit()
+            await leave(client)
             self._transcripts.append(client.take_transcript())
 
     async def _with(self, client: SmtpClient, dialogue: Dialogue, numbers: list[int]) -> list[int]:
@@ -213,10 +217,29 @@ class Driver:
             self._sent[number] = self._settled(negotiation.settled[number], client)
         return [n for n in numbers if self._sent[n].outcome is SendOutcome.NEXT_HOST]
 
+    async def _look(self, client: SmtpClient, dialogue: Dialogue, numbers: list[int]) -> list[int]:
+        """As far as was asked; the first plan is all that is said."""
+        reached: Reached = {}
+        if self._order.stop_after not in UNTIL:
+            negotiation = _Told(self._order, self._wanted(numbers), client, dialogue)
+            plan = negotiation.next_plan()
+            reached = {} if plan is None else await walk(client, plan, self._order.stop_after)
+            for number, settled in negotiation.settled.items():  # what cannot be asked for at all
+                self._sent[number] = self._settled(settled, client)
+            numbers = [number for number in numbers if number not in negotiation.settled]
+        self._remark("stopped", stage=self._order.stop_after)
+        for number in numbers:
+            stage, reply = reached.get(number, (_STAGES.get(self._order.stop_after, "RCPT"), client.engine.greeting))
+            self._sent[number] = self._stopped(number, stage, reply, client)
+        return []
+
     def _wanted(self, numbers: Iterable[int]) -> Wanted:
         composed = self._order.composed
         people = {number: (self._people[number], self._order.rcpt) for number in numbers}
-        return Wanted(composed.sender, self._order.mail, people, len(composed.content), self._order.needs)
+        forced = {parameter.keyword for parameter, _ in self._order.mail if parameter.forced}
+        size = 0 if "SIZE" in forced else len(composed.content)
+        needs = replace(self._order.needs, eight_bit=False, binary=False) if "BODY" in forced else self._order.needs
+        return Wanted(composed.sender, self._order.mail, people, size, needs)
 
     async def _content(self, form: Form) -> AsyncIterator[bytes]:
         content = self._order.composed.content
@@ -241,12 +264,21 @@ class Driver:
             dropped=settled.dropped,
         )
 
+    def _stopped(self, number: int, stage: str, reply: Reply | None, client: SmtpClient) -> Sent:
+        if reply is None:
+            outcome, kind = SendOutcome.NEXT_HOST, FaultKind.CLOSED
+        elif reply.is_positive:
+            outcome, kind = SendOutcome.STOPPED, FaultKind.NONE
+        else:
+            outcome, kind = SendOutcome.FAILED if reply.is_permanent else SendOutcome.RETRY, FaultKind.NONE
+        address = str(self._people[number])
+        return Sent(address, outcome, reply, stage, "", kind, client.host, client.security)
+
     def _failed(self, fault: ConnectFault, numbers: Iterable[int]) -> None:
         """No session: the same for everybody."""
         kind = kind_of(fault)
         outcome = _outcome_of(fault, kind)
         self._host, self._security = fault.host, ""
-        self._remark("fault", text=fault.message)
         self._fault = SendError(fault.message, stage=fault.stage, kind=kind, host=fault.host, reply=fault.reply)
         self._fault.__cause__ = fault
         for number in numbers:
@@ -273,22 +305,22 @@ class _Told(Negotiation):
             adapt=order.adapt,
             again_after=min(order.pause, 5.0),
             limits=client.engine.limits,
+            chunking=order.bdat,
         )
         self._order = order
         self._dialogue = dialogue
-        self._chunks = order.bdat and client.engine.offers("CHUNKING")
+        for step in self.steps:
+            dialogue.change(step)
 
     def next_plan(self) -> Plan | None:
         plan = super().next_plan()
-        if plan is None:
-            return None
-        return replace(plan, bdat=plan.bdat or self._chunks, pipelining=plan.pipelining and self._order.pipelining)
+        return plan if plan is None or self._order.pipelining else replace(plan, pipelining=False)
 
     def hear(self, plan: Plan, answers: Sequence[Any]) -> None:
         before = len(self.steps)
         super().hear(plan, answers)
         for step in self.steps[before:]:
-            self._dialogue.change(step, step.action)
+            self._dialogue.change(step)
 
 
 _OUTCOMES: Final = {
@@ -313,6 +345,9 @@ def _is_without_outcome(one: Sent) -> bool:
     """No session came about, and nobody said why."""
     return one.reply is None and not one.accepted and one.kind is not FaultKind.NONE and one.stage in _BEFORE_MAIL
 
+
+#: Stage of ``stop_after`` -> the command that was answered last.
+_STAGES: Final = {"connect": "GREETING", "ehlo": "EHLO", "tls": "STARTTLS", "auth": "AUTH", "mail": "MAIL"}
 
 _BEFORE_MAIL: Final = ("CONNECT", "GREETING", "EHLO", "STARTTLS", "AUTH")
 

@@ -6,7 +6,8 @@ import socket
 from collections.abc import Iterator
 
 from postroad.errors import LocalProtocolError, RemoteProtocolError
-from postroad.net.smtp_client import ConnectFault
+from postroad.net.client_options import ConnectFault, TlsFault
+from postroad.net.conversation import Fault
 from postroad.sending.results import FaultKind
 
 #: EAI_* of a name that exists for nobody; any other is the resolver's trouble.
@@ -15,18 +16,24 @@ _NO_NAME = frozenset((socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EA
 
 def kind_of(fault: ConnectFault) -> FaultKind:
     """The kind of a fault, by what caused it and how far the session came."""
-    if fault.reply is not None:
-        return FaultKind.REPLY
     causes = list(_causes(fault))
-    if any(isinstance(cause, RemoteProtocolError) for cause in causes):
-        return FaultKind.GARBLED
-    if any(isinstance(cause, LocalProtocolError) for cause in causes):
-        return FaultKind.LOCAL
+    if any(isinstance(cause, TlsFault) for cause in causes):
+        return FaultKind.TLS
+    if fault.reply is not None:
+        return FaultKind.TLS if fault.stage == "STARTTLS" and fault.reply.is_permanent else FaultKind.REPLY
+    for cause in causes:
+        match cause:
+            case RemoteProtocolError():
+                return FaultKind.GARBLED
+            case LocalProtocolError():
+                return FaultKind.LOCAL
+            case Fault():
+                return FaultKind.SILENT
     if fault.stage == "CONNECT":
         return _of_connecting(causes)
-    if fault.stage == "STARTTLS":
-        return FaultKind.TLS
-    return FaultKind.SILENT if "in vain" in fault.message else FaultKind.CLOSED
+    if "connection ended" in fault.message:
+        return FaultKind.CLOSED
+    return FaultKind.TLS if fault.stage == "STARTTLS" else FaultKind.LOCAL
 
 
 def _of_connecting(causes: list[BaseException]) -> FaultKind:
@@ -42,7 +49,7 @@ def _of_connecting(causes: list[BaseException]) -> FaultKind:
 
 
 def _causes(fault: BaseException) -> Iterator[BaseException]:
-    cause = fault.__cause__
+    cause: BaseException | None = fault
     while cause is not None:
         yield cause
         cause = cause.__cause__

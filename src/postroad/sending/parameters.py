@@ -8,41 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, Final
 
 from postroad.errors import ParameterSyntaxError, PostroadError
-from postroad.smtp.extensions import (
-    BINARYMIME,
-    DSN,
-    EIGHTBITMIME,
-    MT_PRIORITY,
-    REQUIRETLS,
-    SMTPUTF8,
-    auth,
-    deliver_by,
-    future_release,
-    size,
-)
+from postroad.smtp.fitting import WISHES
 from postroad.smtp.parameters import ExtensionSet, Given, OnRefusal, Parameter
 from postroad.smtp.states import Verb
-
-#: Every parameter that Postroad can send.
-KNOWN: Final = ExtensionSet(
-    (
-        size(0),
-        EIGHTBITMIME,
-        BINARYMIME,
-        SMTPUTF8,
-        DSN,
-        auth(()),
-        REQUIRETLS,
-        MT_PRIORITY,
-        deliver_by(),
-        future_release(timedelta(days=20_000), lambda: datetime.now(UTC)),
-    )
-)
 
 #: esmtp-keyword and esmtp-value of RFC 5321 section 4.1.2.
 _KEYWORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*+\Z")
@@ -54,7 +26,7 @@ class ParameterError(PostroadError):
     """A parameter that cannot be sent: which, why, and what there is."""
 
 
-def place(words: Iterable[str], known: ExtensionSet = KNOWN) -> tuple[Given, Given]:
+def place(words: Iterable[str], known: ExtensionSet = WISHES) -> tuple[Given, Given]:
     """The parameters of MAIL and of RCPT; raises ParameterError for one that is unknown, malformed or given twice."""
     placed: dict[Verb, dict[Parameter[Any], Any]] = {Verb.MAIL: {}, Verb.RCPT: {}}
     for word in words:
@@ -68,11 +40,6 @@ def place(words: Iterable[str], known: ExtensionSet = KNOWN) -> tuple[Given, Giv
         if extension.check is not None and (refusal := extension.check(mail)) is not None:
             raise ParameterError(refusal.text)
     return mail, rcpt
-
-
-def is_forced(parameter: Parameter[Any]) -> bool:
-    """Whether it was made by ``mail:`` or ``rcpt:``: no extension stands behind it."""
-    return isinstance(parameter.parse, _Raw)
 
 
 def _read(word: str, known: ExtensionSet) -> tuple[Parameter[Any], Any]:
@@ -111,22 +78,17 @@ def _forced(verb: Verb, keyword: str, value: str | None) -> tuple[Parameter[Any]
     return _raw(verb, keyword.upper()), value
 
 
-class _Raw:
-    """Reads and writes a value as it is."""
-
-    def __call__(self, text: str | None) -> str | None:
-        return text
-
-
-_AS_IT_IS: Final = _Raw()
+def _as_it_is(text: str | None) -> str | None:
+    return text
 
 
 def _raw(verb: Verb, keyword: str) -> Parameter[Any]:
     return Parameter(
         keyword=keyword,
         command=verb,
-        parse=_AS_IT_IS,
-        encode=_AS_IT_IS,
+        parse=_as_it_is,
+        encode=_as_it_is,
         on_refusal=OnRefusal.OMIT,
         octets=len(keyword) + 2,
+        forced=True,
     )

@@ -1,0 +1,163 @@
+"""The dialogue of ``postroad send`` on a terminal, line by line as it happens, and what came of it.
+
+A host's text is a stranger's: it goes through ``printable`` before it goes anywhere.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+from postroad.cli.columns import width
+from postroad.cli.outcome import say
+from postroad.cli.screen import Screen, wrapped
+from postroad.observe.printable import printable
+from postroad.replies.reply import Reply, ReplySyntaxError
+from postroad.sending import Explanation, Heard, SendError, SendOutcome, SendResult, Sent
+
+#: Cells after which the time stands.
+_TIME_AT: Final = 66
+_INDENT: Final = 7
+_CONNECTING: Final = "connecting to "
+_CONTENT: Final = "content"
+#: Remarks that the next line says better.
+_SILENT: Final = ("TLS",)
+
+_WISHES: Final = (SendOutcome.DELIVERED, SendOutcome.STOPPED)
+
+
+class Printer:
+    """Writes what is heard; ``out`` is where its width and colours come from."""
+
+    def __init__(self, out: Screen, words: Mapping[str, Any], language: str) -> None:
+        self._out = out
+        self._words = words
+        self._language = language
+
+    # --- as it happens
+
+    def hear(self, heard: Heard) -> None:
+        """One line of the dialogue."""
+        match heard.direction:
+            case "C":
+                self._line(f"  {'~' if heard.tls else '-'}> {printable(heard.text)}")
+            case "S":
+                self._host(heard)
+            case "!":
+                self._under(f"→ {self._step(heard)}")
+            case _:
+                self._remark(heard)
+
+    def _host(self, heard: Heard) -> None:
+        refused = heard.text[:1] in ("4", "5")
+        mark = f" <{'~' if heard.tls else '-'}{'*' if refused else ' '} "
+        timed = heard.command in ("CONNECT", "CONTENT")
+        text = mark + printable(heard.text)
+        self._line(
+            text, heard.seconds if timed else None, "bad" if heard.text[:1] == "5" else "warn" if refused else ""
+        )
+        if refused and heard.reply:
+            self._explain(heard)
+
+    def _explain(self, heard: Heard) -> None:
+        reply = read_reply(heard.reply)
+        if reply is None:
+            return
+        from postroad import codes
+
+        item = codes.explain_reply(reply, self._language, command=heard.command)["items"][0]
+        found = item["classification"]
+        say_ = self._words["screen"]
+        if heard.command == "CONNECT":
+            self._under(say_["instead"].format(code=reply.code))
+        lasting = say_["temporary"] if found["temporary"] else say_["permanent"]
+        known = item.get("code")
+        what = known["summary"] if known and found["confidence"]["id"] == "low" else found["reason"]["text"]
+        self._under(f"{lasting}: {what}")
+        self._under(f"→ {found['remedy']['label']} · {say_['actor'].format(actor=found['actor']['label'])}")
+
+    def _step(self, heard: Heard) -> str:
+        step = heard.step
+        parameters = "" if step is None else ", ".join(step.parameters)
+        return str(self._words["steps"].get(heard.text, heard.text)).format(parameters=printable(parameters))
+
+    def _remark(self, heard: Heard) -> None:
+        say_ = self._words["screen"]
+        if heard.what:
+            facts = {name: printable(str(value)) for name, value in heard.facts.items()}
+            self._note(str(self._words["remarks"][heard.what]).format(**facts), heard.seconds)
+        elif heard.text.startswith(_CONNECTING):
+            self._note(say_["connecting"].format(host=printable(heard.text.removeprefix(_CONNECTING))), heard.seconds)
+        elif heard.text.startswith(_CONTENT):
+            text = f"{say_['content']}, {say_['dot']}"
+            self._line(f"  {'~' if heard.tls else '-'}> {text}")
+        elif heard.text not in _SILENT:
+            self._note(printable(heard.text), heard.seconds)
+
+    def _note(self, text: str, seconds: float) -> None:
+        self._line(f" === {text}", seconds)
+
+    def _under(self, text: str) -> None:
+        room = max(self._out.room - _INDENT, 24) if self._out.room else 0
+        first = " " * (_INDENT - 2) + "└ "
+        for line in wrapped(printable(text.replace("`", "")), room):
+            self._write(self._out.style(first + line, "faint"))
+            first = " " * _INDENT
+
+    def _line(self, text: str, seconds: float | None = None, style: str = "") -> None:
+        time = "" if seconds is None else f"{seconds:.3f}s"
+        gap = " " * max(_TIME_AT - width(text), 2) if time else ""
+        self._write((self._out.style(text, style) if style else text) + gap + time)
+
+    def _write(self, text: str) -> None:
+        print(text, flush=True)
+
+    # --- at the end
+
+    def ended(self, result: SendResult) -> None:
+        """What came of everybody."""
+        say_ = self._words["screen"]
+        done = sum(one.accepted for one in result.recipients)
+        if all(one.outcome is SendOutcome.STOPPED for one in result.recipients):
+            return
+        text = say_["accepted"].format(done=done, of=len(result.recipients))
+        if result.dropped_parameters:
+            joined = ", ".join(map(printable, result.dropped_parameters))
+            text += self._words["language"]["separator"] + say_["dropped"].format(names=joined)
+        self._note(text, result.seconds)
+        for one in result.recipients:
+            if one.outcome not in _WISHES:
+                self._refused(one)
+
+    def _refused(self, one: Sent) -> None:
+        said = one.explanation(self._language)
+        outcome = self._words["outcomes"][one.outcome.value]
+        self._line(f" !   {printable(one.address)}: {outcome}", None, "warn" if one.temporary else "bad")
+        if one.reply is not None:
+            self._under(f"{one.reply}{f' ({one.stage})' if one.stage else ''}")
+        if one.uncertain:
+            self._under(self._words["screen"]["uncertain"])
+        elif one.fault:
+            self._under(one.fault)
+        self._under(f"{said.title}: {said.summary}")
+        for step in said.steps or ((said.remedy,) if said.remedy else ()):
+            self._under(f"{self._words['screen']['check'] if said.steps else '→'} {step}")
+
+
+def report_fault(fault: SendError, words: Mapping[str, Any], language: str) -> None:
+    """No outcome for anybody: what was seen, how long we waited, and what to check, on standard error."""
+    said: Explanation = fault.explanation(language)
+    waited = words["screen"]["waited"].format(seconds=f"{fault.seconds:.1f}")
+    say("error", f"{said.title}: {fault.message} ({waited})")
+    lines = [said.summary, *(f"{words['screen']['check']}: {step}" for step in said.steps)]
+    for line in lines:
+        print(f"  {printable(line.replace('`', ''))}", file=sys.stderr)
+
+
+def read_reply(text: str) -> Reply | None:
+    """A reply as it was shown, None for what is none."""
+    try:
+        return Reply.parse([line.encode("utf-8") for line in text.split("\n")])
+    except ReplySyntaxError:
+        return None
