@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from postroad.smtp.client import ClientEngine
 from postroad.smtp.client_commands import Command, Hello
@@ -89,7 +89,7 @@ def converse(
 ) -> list[ClientEvent]:
     """Say ``command`` or run ``transaction`` to its end; the host's octets arrive in pieces of ``cuts`` octets."""
     events: list[ClientEvent] = []
-    pieces = iter(cuts)
+    pieces, blocks = iter(cuts), iter(content)
     if command is not None:
         engine.send(command)
     if transaction is not None:
@@ -111,12 +111,20 @@ def converse(
                         engine.send_content(block)
                     engine.end_content()
                 elif transaction is not None and transaction.wants_content:  # BDAT
-                    for block in content:
-                        transaction.send_content(block)
-                    transaction.end_content()
+                    give(transaction, blocks)
                 if engine.state.name == "CLOSED":
                     break
     return events
+
+
+def give(transaction: MailTransaction, blocks: Iterator[bytes]) -> None:
+    """As much content as may be given before the next answer."""
+    while not transaction.is_full:
+        block = next(blocks, None)
+        if block is None:
+            transaction.end_content()
+            return
+        transaction.send_content(block)
 
 
 def greeted(*extensions: bytes, lmtp: bool = False, hello: bool = True) -> ClientEngine:
