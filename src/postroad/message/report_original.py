@@ -116,7 +116,8 @@ def cut_header(header: bytes) -> bytes:
     """At most MAX_HEADER octets, whole lines."""
     if len(header) <= MAX_HEADER:
         return header
-    return header[: header.rfind(b"\r\n", 0, MAX_HEADER) + 2] or header[: MAX_HEADER - 2] + b"\r\n"
+    end = header.rfind(b"\r\n", 0, MAX_HEADER)
+    return header[: end + 2] if end >= 0 else header[: MAX_HEADER - 2] + b"\r\n"
 
 
 def returned_part(original: Original, utf8: bool) -> tuple[str, str, bytes]:

@@ -55,7 +55,7 @@ def _of_message(report: Report) -> list[str]:
 
 
 def _received_from(hello: str, peer: str) -> str:
-    name, address = mta_name(hello), _PEER.match(peer)
+    name, address = mta_name(hello) if " " not in hello else "", _PEER.match(peer)
     if not name:
         return ""
     return f"dns; {name} ({address[1]})" if address is not None else f"dns; {name}"

@@ -158,7 +158,7 @@ class _Section:
         if one.parameter:
             sentences.append(what["parameter"].format(parameter=one.parameter))
         elif one.earlier:
-            sentences.append(what["operator"] if not one.expired else self._tried("expired"))
+            sentences += [self._tried("expired")] if one.expired else [what["operator"], what["again"]]
         elif one.expired:
             sentences.append(self._tried("expired"))
         elif self._report.kind is Kind.DELAYED:
