@@ -193,8 +193,9 @@ def test_the_validated_bit_of_a_stranger_is_not_believed() -> None:
     reply = dns.message.make_response(dns.message.from_wire(asked.octets))
     reply.flags |= dns.flags.AD
     reply.answer.append(dns.rrset.from_text("example.test.", 1, "IN", "MX", "1 a.test."))
-    assert not dns_message.read_facts(reply, asked, trusted=False).secure
-    assert dns_message.read_facts(reply, asked, trusted=True).secure
+    answer = dns_message.read_answer(reply.to_wire(), asked)
+    assert not dns_message.read_facts(answer, asked, trusted=False).secure
+    assert dns_message.read_facts(answer, asked, trusted=True).secure
 
 
 # --- names that are never asked
@@ -580,9 +581,9 @@ WELL_FORMED = well_formed(ASKED)
 def judge(octets: bytes) -> None:
     """Facts, or one of the known exceptions; nothing else ever."""
     try:
-        message, truncated = dns_message.read_answer(octets, ASKED)
-        if not truncated:
-            facts = dns_message.read_facts(message, ASKED, trusted=True)
+        answer = dns_message.read_answer(octets, ASKED)
+        if not answer.truncated:
+            facts = dns_message.read_facts(answer, ASKED, trusted=True)
             assert facts.name.isascii()
             assert facts.name.isprintable()
             assert len(facts.records) <= dns_message.MAX_RECORDS

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,8 +17,10 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
+import dns.wire
 
 from postroad.net.dns_errors import NameNotFound, NoData
 
@@ -26,6 +29,8 @@ UDP_PAYLOAD: Final = 1232
 MAX_ANSWER: Final = 16_384
 #: Records of one set that are kept, and aliases that are followed.
 MAX_RECORDS: Final = 100
+#: Records of a section that are read at all: all of a set, its signatures and the aliases before it.
+MAX_READ: Final = 150
 MAX_ALIASES: Final = 8
 #: RFC 2181 section 8: a TTL with its highest bit set is to be read as 0.
 _TTL_SIGN: Final = 0x7FFFFFFF
@@ -61,6 +66,33 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class _Record:
+    owner: bytes
+    """The name in lower case, on the wire's form: what names are compared by."""
+    kind: int
+    ttl: int
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A message that answers our question, as far as it matters."""
+
+    code: int
+    """The whole RCODE, the upper bits of EDNS included."""
+    authentic: bool = False
+    """AD."""
+    keeps_case: bool = True
+    """The question came back letter for letter: a forger has to guess that, too (only with ``mix_case``)."""
+    truncated: bool = False
+    records: tuple[_Record, ...] = ()
+    denials: tuple[_Record, ...] = ()
+    """SOA records."""
+    extended: frozenset[int] = frozenset()
+    """Extended errors by number (RFC 8914)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One question as sent."""
 
@@ -85,8 +117,8 @@ def question(name: str, kind: dns.rdatatype.RdataType, *, edns: bool = True, mix
     return Question(asked, kind, number, message.to_wire())
 
 
-def read_answer(octets: bytes, asked: Question) -> tuple[dns.message.Message, bool]:
-    """The answer to ``asked``, and whether it was cut short (ask by TCP); raises Unasked, Garbled."""
+def read_answer(octets: bytes, asked: Question) -> Answer:
+    """The answer to ``asked``; of one that was cut short only the question is read. Raises Unasked, Garbled."""
     if len(octets) < 12:
         raise Unasked("shorter than a header")
     number, flags = int.from_bytes(octets[:2], "big"), int.from_bytes(octets[2:4], "big")
@@ -94,86 +126,113 @@ def read_answer(octets: bytes, asked: Question) -> tuple[dns.message.Message, bo
         raise Unasked("an answer to nothing that was asked")
     if len(octets) > MAX_ANSWER:
         raise Garbled(f"an answer of more than {MAX_ANSWER} octets")
-    truncated = bool(flags & dns.flags.TC)
+    counts = [int.from_bytes(octets[place : place + 2], "big") for place in (4, 6, 8, 10)]
+    parser = dns.wire.Parser(octets, 12)
     try:
-        # Of an answer that was cut short only the question is read: the rest may end anywhere.
-        message = dns.message.from_wire(octets, question_only=truncated, ignore_trailing=True)
-    except Exception as fault:  # whatever the codec stumbles over on hostile octets
+        keeps_case = _check_question(parser, counts[0], flags & 0xF, asked)
+        if flags & dns.flags.TC:
+            return Answer(flags & 0xF, truncated=True)
+        return _sections(parser, counts[1:], flags, asked, keeps_case)
+    except Garbled:
+        raise
+    except Exception as fault:  # whatever the codec stumbles over in hostile octets
         raise Garbled("octets that are no DNS message") from fault
-    _check_question(message, asked)
-    return message, truncated
 
 
-def read_facts(message: dns.message.Message, asked: Question, trusted: bool) -> Facts:
+def _check_question(parser: dns.wire.Parser, count: int, code: int, asked: Question) -> bool:
+    """Whether the question came back letter for letter."""
+    if count == 0 and code in (dns.rcode.FORMERR, dns.rcode.NOTIMP):
+        return True  # a server that cannot read the question may leave it out
+    if count != 1:
+        raise Unasked("an answer without our question")
+    name = parser.get_name(decompress=True)
+    kind, among = parser.get_struct("!HH")
+    if name != asked.name or kind != asked.kind or among != dns.rdataclass.IN:
+        raise Unasked("an answer to another question")
+    return name.labels == asked.name.labels
+
+
+def _sections(parser: dns.wire.Parser, counts: Sequence[int], flags: int, asked: Question, keeps_case: bool) -> Answer:
+    """What of the sections may matter, read record by record, since dnspython's own reading of a whole message takes
+    seconds for names of many labels."""
+    answers, authority, additional = counts
+    records = tuple(_records(parser, min(answers, MAX_READ), (asked.kind, dns.rdatatype.CNAME)))
+    if answers > MAX_READ:
+        return Answer(flags & 0xF, bool(flags & dns.flags.AD), keeps_case, records=records)
+    denials = tuple(_records(parser, min(authority, MAX_READ), (dns.rdatatype.SOA,)))
+    options = tuple(_records(parser, min(additional, MAX_READ), (dns.rdatatype.OPT,))) if authority <= MAX_READ else ()
+    code, extended = flags & 0xF, frozenset[int]()
+    for each in options[:1]:
+        code |= each.ttl >> 24 << 4  # RFC 6891 section 6.1.3
+        extended = frozenset(int(one.code) for one in each.data.options if isinstance(one, dns.edns.EDEOption))
+    return Answer(code, bool(flags & dns.flags.AD), keeps_case, records=records, denials=denials, extended=extended)
+
+
+def _records(parser: dns.wire.Parser, count: int, kinds: Sequence[int]) -> Iterator[_Record]:
+    """The next ``count`` records; those of other types are passed over unread."""
+    for _ in range(count):
+        owner = parser.get_name(decompress=True)
+        kind, among, ttl, size = parser.get_struct("!HHIH")
+        wanted = kind in kinds and (among == dns.rdataclass.IN or kind == dns.rdatatype.OPT)
+        if not wanted:
+            parser.get_bytes(size)
+            continue
+        with parser.restrict_to(size):
+            data = dns.rdata.from_wire_parser(dns.rdataclass.IN, dns.rdatatype.RdataType.make(kind), parser)
+        yield _Record(owner.to_digestable(), kind, ttl, data)
+
+
+def read_facts(answer: Answer, asked: Question, trusted: bool) -> Facts:
     """What an answer says; raises NameNotFound, NoData, ServerFailure."""
-    code = message.rcode()
-    if code not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        edns = code in (dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS)
-        raise ServerFailure(_words(message, code), edns=edns)
-    secure = trusted and bool(message.flags & dns.flags.AD)
-    name, records, ttl = _walk(message, asked)
+    if answer.code not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+        edns = answer.code in (dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS)
+        raise ServerFailure(_words(answer), edns=edns)
+    secure = trusted and answer.authentic
+    name, records, ttl = _walk(answer.records, asked)
     text = _text(name)
     if records:
         return Facts(text, records, ttl, secure)
-    denial = _denial_ttl(message)
+    denial = _denial_ttl(answer.denials)
     first = _text(asked.name)
     alias = "" if text == first else f", an alias of {text},"
-    if code == dns.rcode.NXDOMAIN:
+    if answer.code == dns.rcode.NXDOMAIN:
         raise NameNotFound(f"{first}{alias} does not exist (NXDOMAIN)", ttl=min(denial, ttl), secure=secure)
-    if denial or not alias:
-        raise NoData(f"{first}{alias} has no {asked.kind.name} record", ttl=min(denial, ttl), secure=secure)
+    if answer.denials or not alias:
+        words = f"{first}{alias} has no {asked.kind.name} record"
+        raise NoData(words, ttl=min(denial, ttl), secure=secure)
     return Facts(text, (), ttl, secure)
 
 
-def _walk(message: dns.message.Message, asked: Question) -> tuple[dns.name.Name, tuple[Any, ...], float]:
+def _walk(found: Sequence[_Record], asked: Question) -> tuple[dns.name.Name, tuple[Any, ...], float]:
     """Follow the aliases within the answer to the records; their lowest TTL."""
-    sets = {(each.name, each.rdtype): each for each in message.answer if each.rdclass == dns.rdataclass.IN}
+    sets: dict[tuple[bytes, int], list[_Record]] = {}
+    for each in found:
+        sets.setdefault((each.owner, each.kind), []).append(each)
     name, ttl = asked.name, float(_TTL_SIGN)
     for _ in range(MAX_ALIASES):
-        found = sets.get((name, asked.kind))
-        if found is not None:
-            kept = tuple(each for each, _ in zip(found, range(MAX_RECORDS), strict=False))
-            return name, kept, min(ttl, _ttl(found.ttl))
-        alias = sets.get((name, dns.rdatatype.CNAME))
+        owner = name.to_digestable()
+        if records := sets.get((owner, asked.kind), [])[:MAX_RECORDS]:
+            return name, tuple(each.data for each in records), min(ttl, *(_ttl(each.ttl) for each in records))
+        alias = sets.get((owner, dns.rdatatype.CNAME))
         if alias is None:
             return name, (), ttl
-        name, ttl = alias[0].target, min(ttl, _ttl(alias.ttl))
+        name, ttl = alias[0].data.target, min(ttl, _ttl(alias[0].ttl))
     raise ServerFailure("a chain of aliases without end")
 
 
-def _denial_ttl(message: dns.message.Message) -> float:
+def _denial_ttl(denials: Sequence[_Record]) -> float:
     """RFC 2308 section 5: the lower of the SOA's TTL and its minimum; 0 without SOA, which is not to be kept."""
-    for each in message.authority:
-        if each.rdtype == dns.rdatatype.SOA and each.rdclass == dns.rdataclass.IN:
-            return min(_ttl(each.ttl), _ttl(each[0].minimum))
-    return 0.0
+    return min((min(_ttl(each.ttl), _ttl(each.data.minimum)) for each in denials), default=0.0)
 
 
 def _ttl(seconds: int) -> float:
     return float(seconds) if 0 <= seconds <= _TTL_SIGN else 0.0
 
 
-def _check_question(message: dns.message.Message, asked: Question) -> None:
-    if len(message.question) != 1:
-        # A server that cannot read the question may leave it out (RFC 1035 section 4.1.1).
-        if not message.question and message.rcode() in (dns.rcode.FORMERR, dns.rcode.NOTIMP):
-            return
-        raise Unasked("an answer without our question")
-    (echo,) = message.question
-    if echo.name != asked.name or echo.rdtype != asked.kind or echo.rdclass != dns.rdataclass.IN:
-        raise Unasked("an answer to another question")
-
-
-def keeps_case(message: dns.message.Message, asked: Question) -> bool:
-    """Whether the question came back letter for letter: a forger has to guess that, too (only with ``mix_case``)."""
-    return all(echo.name.labels == asked.name.labels for echo in message.question)
-
-
-def _words(message: dns.message.Message, code: dns.rcode.Rcode) -> str:
+def _words(answer: Answer) -> str:
     """The failure in words; of the extended error (RFC 8914) only what its number says, never the server's text."""
-    options = message.options if message.edns >= 0 else ()
-    bogus = any(isinstance(each, dns.edns.EDEOption) and int(each.code) in _BOGUS for each in options)
-    return f"{dns.rcode.to_text(code)}, DNSSEC validation fails" if bogus else dns.rcode.to_text(code)
+    code = dns.rcode.to_text(dns.rcode.Rcode.make(answer.code))
+    return f"{code}, DNSSEC validation fails" if answer.extended & _BOGUS else code
 
 
 def _text(name: dns.name.Name) -> str:

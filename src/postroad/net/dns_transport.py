@@ -11,18 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import dns.message
 import dns.rdatatype
 
 from postroad.net.dns_errors import DnsTemporary
 from postroad.net.dns_message import (
     MAX_ANSWER,
+    Answer,
     Facts,
     Garbled,
     Question,
     ServerFailure,
     Unasked,
-    keeps_case,
     question,
     read_answer,
     read_facts,
@@ -79,8 +78,8 @@ class Exchange:
             asked = question(name, kind, edns=edns, mix_case=self._mix_case)
             try:
                 async with asyncio.timeout(seconds):
-                    message = await _converse(asked, server)
-                return read_facts(message, asked, self._trust_ad or server.is_loopback)
+                    answer = await _converse(asked, server)
+                return read_facts(answer, asked, self._trust_ad or server.is_loopback)
             except ServerFailure as fault:
                 told[str(server)] = str(fault)
                 if not fault.edns:
@@ -97,9 +96,9 @@ class Exchange:
         return None
 
 
-async def _converse(asked: Question, server: Server) -> dns.message.Message:
-    message = await _by_udp(asked, server)
-    return message if message is not None else await _by_tcp(asked, server)
+async def _converse(asked: Question, server: Server) -> Answer:
+    answer = await _by_udp(asked, server)
+    return answer if answer is not None else await _by_tcp(asked, server)
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -108,13 +107,13 @@ class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, asked: Question) -> None:
         self._asked = asked
         self._strangers = 0
-        self.answer: asyncio.Future[dns.message.Message | None] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
 
     def datagram_received(self, data: bytes, _addr: object) -> None:
         if self.answer.done():
             return
         try:
-            message, truncated = read_answer(data, self._asked)
+            answer = read_answer(data, self._asked)
         except Unasked:
             self._strangers += 1
             if self._strangers >= MAX_STRANGERS:
@@ -122,15 +121,14 @@ class _Datagrams(asyncio.DatagramProtocol):
         except Garbled:  # from a forger who knew the id, or a broken server: TCP tells
             self.answer.set_result(None)
         else:
-            trusted = not truncated and keeps_case(message, self._asked)
-            self.answer.set_result(message if trusted else None)
+            self.answer.set_result(answer if answer.keeps_case and not answer.truncated else None)
 
     def error_received(self, exc: Exception) -> None:
         if not self.answer.done():
             self.answer.set_exception(exc)
 
 
-async def _by_udp(asked: Question, server: Server) -> dns.message.Message | None:
+async def _by_udp(asked: Question, server: Server) -> Answer | None:
     """The answer; None when it was cut short, or TCP is safer."""
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_datagram_endpoint(
@@ -143,7 +141,7 @@ async def _by_udp(asked: Question, server: Server) -> dns.message.Message | None
         transport.close()
 
 
-async def _by_tcp(asked: Question, server: Server) -> dns.message.Message:
+async def _by_tcp(asked: Question, server: Server) -> Answer:
     reader, writer = await asyncio.open_connection(server.address, server.port, limit=MAX_ANSWER)
     try:
         writer.write(len(asked.octets).to_bytes(2, "big") + asked.octets)
@@ -153,10 +151,10 @@ async def _by_tcp(asked: Question, server: Server) -> dns.message.Message:
         octets = await reader.readexactly(size)
     finally:
         writer.transport.abort()
-    message, truncated = read_answer(octets, asked)
-    if truncated:
+    answer = read_answer(octets, asked)
+    if answer.truncated:
         raise Garbled("an answer cut short by TCP, too")
-    return message
+    return answer
 
 
 def _reason(fault: BaseException) -> str:
