@@ -16,7 +16,7 @@ from postroad.address import Mailbox
 from postroad.errors import LocalProtocolError
 from postroad.replies import Reply
 from postroad.smtp import reactions
-from postroad.smtp.chunk_sending import ChunkSender
+from postroad.smtp.chunk_sending import CHUNK_OCTETS, ChunkSender
 from postroad.smtp.client import ClientEngine
 from postroad.smtp.client_commands import Bdat, Command, Data, Mail, Rcpt, Rset
 from postroad.smtp.client_events import ChunkAnswered, ClientEvent, ConnectionEnded, ContentAnswered, Replied
@@ -67,6 +67,7 @@ class MailTransaction:
         *,
         bdat: bool = False,
         pipelining: bool = True,
+        chunk_octets: int = CHUNK_OCTETS,
     ) -> None:
         """``bdat``: content by BDAT; ``pipelining`` False: one command at a time whatever the host announced."""
         if not recipients:
@@ -76,7 +77,7 @@ class MailTransaction:
         self._engine = engine
         self._script: deque[Command] = deque((Mail(reverse_path, parameters),))
         self._script.extend(Rcpt(path, given) for path, given in recipients)
-        self._chunks = ChunkSender(engine, pipelining=pipelining) if bdat else None
+        self._chunks = ChunkSender(engine, chunk_octets, pipelining=pipelining) if bdat else None
         self._pipelining = pipelining
         if not bdat:
             self._script.append(Data())
