@@ -92,6 +92,8 @@ def test_hosts_come_by_preference() -> None:
         Exchange("mx1.example.test", 25, (A,), 10),
         Exchange("mx2.example.test", 25, (B,), 20),
     )
+    assert [str(each) for each in found.exchanges[0].endpoints] == [f"mx1.example.test [{A}]:25"]
+    assert found.exchanges[0].endpoints[0].tls_name == "mx1.example.test"
     assert found.key == "mx1.example.test,mx2.example.test"
     assert found.notes == ()
 

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 from postroad.delivery.dialling import Dialling
 from postroad.errors import PostroadError
+from postroad.net.connecting import Endpoint, Target
 from postroad.net.dns_errors import BadName, DnsError, DnsTemporary, NameNotFound, NoData
 from postroad.net.dns_names import is_host_name
 from postroad.net.resolver import AddressAnswer, MxAnswer, MxRecord
@@ -31,6 +32,9 @@ MAX_OF_ONE: Final = 4
 MAX_ADDRESSES: Final = 20
 _MAX_KEY: Final = 200
 _MAX_NOTE: Final = 600
+_ALLOW: Final = (
+    "if mail is meant to go there, name the network in allow_networks of [outbound], or give the domain a route"
+)
 
 
 class Dns(Protocol):
@@ -56,6 +60,11 @@ class Exchange:
     """What to dial, in turn; at least one."""
     preference: int = 0
 
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """What to connect to, in turn; nothing is looked up again."""
+        return [Endpoint(Target(self.host, self.port), address) for address in self.addresses]
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -74,8 +83,8 @@ class Site:
 class Unroutable(PostroadError):
     """There is no way to the destination, for now or for good."""
 
-    def __init__(self, reply: Reply, note: str) -> None:
-        super().__init__(note)
+    def __init__(self, reply: Reply, note: str, hint: str = "") -> None:
+        super().__init__(note, hint)
         self.reply = reply
         self.note = note
 
@@ -157,7 +166,7 @@ class MxRouting:
         except BadName as fault:
             raise Unroutable(undeliverable.NO_DOMAIN_NAME, _note(_hinted(fault, destination))) from None
         except DnsError as fault:
-            raise Unroutable(undeliverable.DNS_FAILED, _note(str(fault))) from None
+            raise Unroutable(undeliverable.DNS_FAILED, _note(str(fault)), fault.hint) from None
         if all(record.host == "" for record in answer.records):
             words = f"{destination} publishes a null MX: it says itself that it takes no mail (RFC 7505)"
             raise Unroutable(undeliverable.NULL_MX, words)
@@ -181,14 +190,18 @@ class MxRouting:
 
     def _loop(self, destination: str, what: str) -> Unroutable:
         words = f"the best mail host of {destination} is {what}: it should be a local domain here, or its MX is wrong"
-        return Unroutable(undeliverable.LOOPS_BACK, _note(words))
+        return Unroutable(
+            undeliverable.LOOPS_BACK, _note(words), "give it a [[domain]] of its own, or mend its MX records"
+        )
 
     # --- their addresses
 
     async def _look_up(self, records: Sequence[MxRecord]) -> _Found:
         """All at once; in the order of the records."""
-        asked = [self._resolver.addresses(record.host, self._families) for record in records]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        if len(records) == 1:
+            answers = [await self._addresses(records[0].host)]
+        else:
+            answers = await asyncio.gather(*(self._addresses(record.host) for record in records))
         found = _Found()
         for record, answer in zip(records, answers, strict=True):
             if isinstance(answer, AddressAnswer):
@@ -196,11 +209,15 @@ class MxRouting:
             elif isinstance(answer, NoData) and await self._has_other_family(record.host):
                 versions = " and ".join(f"IPv{version}" for version in self._families)
                 found.other_family.append(f"{record.host} has no {versions} address, and no other is dialled from here")
-            elif isinstance(answer, DnsError):
-                found.faults.append(answer)
             else:
-                raise answer
+                found.faults.append(answer)
         return found
+
+    async def _addresses(self, host: str) -> AddressAnswer | DnsError:
+        try:
+            return await self._resolver.addresses(host, self._families)
+        except DnsError as fault:
+            return fault
 
     def _take(self, found: _Found, record: MxRecord, answer: AddressAnswer) -> None:
         mine = next((each for each in answer.addresses if self._is_us(each)), None)
@@ -260,7 +277,7 @@ class MxRouting:
         if self._is_us(address):
             raise self._loop(destination, "this server itself")
         if words := self._dialling.objection(address):
-            raise Unroutable(undeliverable.HOSTS_NOT_DIALLED, f"{address} is {words}")
+            raise Unroutable(undeliverable.HOSTS_NOT_DIALLED, f"{address} is {words}", _ALLOW)
         if (6 if tagged else 4) not in self._families:
             raise Unroutable(undeliverable.NO_COMMON_FAMILY, f"{address}: this IP version is not dialled from here")
         return Site(_key([address], self._port), (Exchange(address, self._port, (address,)),))
@@ -281,7 +298,9 @@ def _unusable(destination: str, found: _Found, notes: tuple[str, ...]) -> Unrout
         return Unroutable(undeliverable.DNS_FAILED, note)
     if found.other_family:
         return Unroutable(undeliverable.NO_COMMON_FAMILY, note)
-    return Unroutable(undeliverable.HOSTS_NOT_DIALLED if found.forbidden else undeliverable.NO_MAIL_HOST, note)
+    if found.forbidden:
+        return Unroutable(undeliverable.HOSTS_NOT_DIALLED, note, _ALLOW)
+    return Unroutable(undeliverable.NO_MAIL_HOST, note)
 
 
 def _bounded(exchanges: Sequence[Exchange]) -> Iterator[Exchange]:

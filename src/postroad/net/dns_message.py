@@ -78,7 +78,7 @@ class _Record:
 class Answer:
     """A message that answers our question, as far as it matters."""
 
-    code: int
+    rcode: int
     """The whole RCODE, the upper bits of EDNS included."""
     authentic: bool = False
     """AD."""
@@ -184,8 +184,8 @@ def _records(parser: dns.wire.Parser, count: int, kinds: Sequence[int]) -> Itera
 
 def read_facts(answer: Answer, asked: Question, trusted: bool) -> Facts:
     """What an answer says; raises NameNotFound, NoData, ServerFailure."""
-    if answer.code not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        edns = answer.code in (dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS)
+    if answer.rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+        edns = answer.rcode in (dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS)
         raise ServerFailure(_words(answer), edns=edns)
     secure = trusted and answer.authentic
     name, records, ttl = _walk(answer.records, asked)
@@ -195,7 +195,7 @@ def read_facts(answer: Answer, asked: Question, trusted: bool) -> Facts:
     denial = _denial_ttl(answer.denials)
     first = _text(asked.name)
     alias = "" if text == first else f", an alias of {text},"
-    if answer.code == dns.rcode.NXDOMAIN:
+    if answer.rcode == dns.rcode.NXDOMAIN:
         raise NameNotFound(f"{first}{alias} does not exist (NXDOMAIN)", ttl=min(denial, ttl), secure=secure)
     if answer.denials or not alias:
         words = f"{first}{alias} has no {asked.kind.name} record"
@@ -231,7 +231,7 @@ def _ttl(seconds: int) -> float:
 
 def _words(answer: Answer) -> str:
     """The failure in words; of the extended error (RFC 8914) only what its number says, never the server's text."""
-    code = dns.rcode.to_text(dns.rcode.Rcode.make(answer.code))
+    code = dns.rcode.to_text(dns.rcode.Rcode.make(answer.rcode))
     return f"{code}, DNSSEC validation fails" if answer.extended & _BOGUS else code
 
 

@@ -8,7 +8,7 @@ bounds, and the same question is under way only once. RFC 1035, 2181, 2308 (nega
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
@@ -114,13 +114,13 @@ class Resolver:
 
         One version's failure does not spoil the other's answer; without any address a failure outweighs a denial.
         """
-        asked = [self._facts(name, _TYPES[version]) for version in families]
-        found = await asyncio.gather(*asked, return_exceptions=True)
+        kinds = [_TYPES[version] for version in families]
+        if len(kinds) == 1 or all(self._cache.get(name.lower(), kind) for kind in kinds):
+            found = [await _caught(self._facts(name, kind)) for kind in kinds]  # no task for what is known
+        else:
+            found = await asyncio.gather(*(_caught(self._facts(name, kind)) for kind in kinds))
         answers = [each for each in found if isinstance(each, Facts)]
-        faults = [each for each in found if isinstance(each, BaseException)]
-        for fault in faults:
-            if not isinstance(fault, DnsError):
-                raise fault
+        faults = [each for each in found if isinstance(each, DnsError)]
         if not answers:
             raise min(faults, key=_weight)
         addresses = tuple(dict.fromkeys(str(each.address) for facts in answers for each in facts.records))
@@ -166,7 +166,8 @@ class Resolver:
         except DnsError as fault:
             raise fault.again() from None
         except asyncio.CancelledError:
-            if task.cancelled():
+            caller = asyncio.current_task()
+            if task.cancelled() and not (caller and caller.cancelling()):
                 raise DnsTemporary(f"the look-up of {name} was given up: the resolver is closing") from None
             raise
 
@@ -204,12 +205,19 @@ class Resolver:
         raise DnsTemporary(f"{name} is an alias of an alias, more than {MAX_ALIASES} times over: a loop")
 
 
+async def _caught(work: Awaitable[Facts]) -> Facts | DnsError:
+    try:
+        return await work
+    except DnsError as fault:
+        return fault
+
+
 def _text(name: Any) -> str:
     """A name of an answer: odd octets come out as ``\\DDD``, so that the text is printable ASCII."""
     return str(name.to_text(omit_final_dot=True)).lower() if len(name.labels) > 1 else ""
 
 
-def _weight(fault: BaseException) -> int:
+def _weight(fault: DnsError) -> int:
     """A failure says that we do not know; no data, that the name exists; both outweigh a denial of the name."""
     order = (DnsTemporary, BadName, NoData, NameNotFound)
     return next(place for place, kind in enumerate(order) if isinstance(fault, kind))
