@@ -251,6 +251,19 @@ def test_a_reply_that_nothing_asked_for() -> None:
         engine.next_event()
 
 
+def test_a_refused_rset_ends_the_session() -> None:
+    """The next content would go to recipients of before."""
+    engine = greeted(b"PIPELINING")
+    for command in (Mail(None), Rcpt(BOB)):
+        converse(engine, BytesHost(), command)
+    engine.send(Rset())
+    engine.send(Mail(None))
+    engine.receive(b"502 no\r\n250 ok\r\n")
+    with pytest.raises(RemoteProtocolError, match="RSET was refused"):
+        engine.next_event()
+    assert engine.state is State.CLOSED
+
+
 def test_421_may_come_unasked() -> None:
     engine = greeted()
     assert heard(engine, b"421 shutting down\r\n") == [ConnectionEnded("421", Reply(421, "shutting down"))]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from postroad.errors import RemoteProtocolError
 from postroad.replies import Reply
-from postroad.smtp.reply_framing import MAX_LINE, MAX_LINES, MAX_OCTETS, ReplyFramer, shortened
+from postroad.smtp.reply_framing import MAX_LINE, MAX_LINES, MAX_OCTETS, MAX_WAITING, ReplyFramer, shortened
 
 
 def frame(octets: bytes, *cuts: int) -> list[Reply]:
@@ -147,3 +147,25 @@ def test_a_long_reply_is_kept_in_part(reply: Reply) -> None:
     assert reply.text.startswith(kept.text.removesuffix("\n(cut)"))
     assert len(kept.text) < 2100
     assert shortened(kept) == kept or len(kept.lines) == 21
+
+
+def test_a_flood_is_not_remembered_and_what_came_before_it_is_heard() -> None:
+    framer = ReplyFramer()
+    framer.receive(b"250 first\r\n")
+    for _ in range(40):
+        framer.receive(b"250-more\r\n" * 10_000)
+    assert len(framer._buffer) <= MAX_WAITING
+    assert framer.next_reply() == Reply(250, "first")
+    with pytest.raises(RemoteProtocolError):
+        framer.next_reply()
+
+
+def test_a_flood_of_whole_replies_ends_in_an_error() -> None:
+    framer = ReplyFramer()
+    framer.receive(b"250 ok\r\n" * (MAX_WAITING // 8))
+    framer.receive(b"250 one too many\r\n")
+    heard = 0
+    with pytest.raises(RemoteProtocolError, match="nothing asked for"):
+        while framer.next_reply() is not None:
+            heard += 1
+    assert heard == MAX_WAITING // 8

@@ -451,7 +451,8 @@ class ClientEngine:
 
     def _write_line(self, line: bytes) -> None:
         self._out.append(line)
-        self.transcript.add(line[:-2] if self._auth is None else b" ".join(line.split(b" ", 2)[:2]))
+        said = line.removesuffix(b"\r\n")
+        self.transcript.add(said if self._auth is None else b" ".join(said.split(b" ", 2)[:2]))
 
     def _end(self, reason: str, reply: Reply | None = None) -> ConnectionEnded:
         self._ended = ConnectionEnded(reason, reply)
