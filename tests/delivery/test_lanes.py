@@ -1,96 +1,205 @@
-"""Lanes: bounds in all and for each route, the turn of the lanes, and what is worth asking the spool for."""
+"""Lanes: bounds in all and for each site, the turn of the lanes, trials, rates, and who goes along."""
 
 from __future__ import annotations
 
-from postroad.delivery.lanes import Job, Lanes, RunnerLimits
-from postroad.delivery.routing import Smtp
-from postroad.envelope import Batch
+from dataclasses import replace
+
+import pytest
+
+from postroad.delivery.backoff import Patience
+from postroad.delivery.lane import Job, Lane, RunnerLimits, Turn
+from postroad.delivery.lanes import Lanes
+from postroad.delivery.routing import Maildir, Smtp
+from postroad.delivery.rules import Rule
+from postroad.delivery.sites import Place
+from postroad.delivery.transport import Health
+from postroad.envelope import Batch, MessageId
 from tests.delivery.fixtures import message
 
-LIMITS = RunnerLimits(workers=4, per_route=2, waiting=10, leases=25)
+LIMITS = RunnerLimits(workers=4, trials=3, per_site=2, leases=100)
+NOW = 1000.0
 
 
-def job(route: str, number: int) -> Job:
-    stored = message(f"n{number}@{route}")
-    return Job(Batch(stored, f"{number}.{route}", number, 0.0), Smtp(route, 25))
+def place(name: str) -> Place:
+    route = Smtp(name, 25)
+    return Place(str(route), route)
 
 
-def filled(*routes: str, each: int) -> Lanes:
-    lanes = Lanes(LIMITS)
-    for route in routes:
+def job(name: str, number: int, message_id: str = "") -> Job:
+    stored = replace(message(f"n{number}@{name}"), id=MessageId(message_id or f"{name}-{number}"))
+    return Job(Batch(stored, f"{number}.{name}", number, 0.0), Smtp(name, 25))
+
+
+def filled(*names: str, each: int, proven: bool = True, limits: RunnerLimits = LIMITS) -> Lanes:
+    lanes = Lanes(limits, Patience(jitter=0))
+    for name in names:
+        lane = lanes.lane(place(name))
+        lane.is_proven = proven
         for number in range(each):
-            assert lanes.add(job(route, number))
+            one = job(name, number)
+            lane.remember(one.batch.destination)
+            assert lanes.add(lane, one)
     return lanes
 
 
-def begun(lanes: Lanes) -> list[Job]:
+def begun(lanes: Lanes, now: float = 0.0) -> list[Job]:
     found = []
-    while (one := lanes.next_job()) is not None:
+    while (one := lanes.next_job(NOW, now)) is not None:
         found.append(one)
     return found
 
 
+def names(jobs: list[Job]) -> str:
+    return "".join(one.batch.destination[-1] for one in jobs)
+
+
+def finish(lanes: Lanes, job: Job, health: Health = Health.UNKNOWN) -> Turn:
+    turn = lanes.heard(job, health, NOW, "fault")
+    lanes.release(job)
+    for one in job.together:
+        lanes.drop(one)
+    return turn
+
+
 def test_no_more_begin_than_there_are_places() -> None:
-    assert [str(one.route) for one in begun(filled("a", each=5))] == ["smtp:a:25"] * 2
-    assert [str(one.route)[5] for one in begun(filled("a", "b", "c", each=5))] == ["a", "b", "c", "a"]
+    assert names(begun(filled("a", each=5))) == "aa"
+    assert names(begun(filled("a", "b", "c", each=5))) == "abca"
+
+
+def test_trials_have_places_of_their_own_one_for_each_site() -> None:
+    lanes = filled("a", "b", "c", "d", each=2, proven=False)
+    assert names(begun(lanes)) == "abc"
+    proven = lanes.lane(place("e"))
+    proven.is_proven = True
+    assert lanes.add(proven, job("e", 1))
+    assert names(begun(lanes)) == "e"
 
 
 def test_a_finished_job_makes_room_and_the_lanes_take_turns() -> None:
     lanes = filled("a", "b", "c", each=3)
     running = begun(lanes)
-    turn = []
+    turn = ""
     while running:
-        lanes.finish(running.pop(0))
+        finish(lanes, running.pop(0))
         more = begun(lanes)
-        turn += [str(one.route)[5] for one in more]
+        turn += names(more)
         running += more
     assert sorted(turn) == ["a", "b", "b", "c", "c"]
     assert len(lanes) == 0
-    assert lanes.next_job() is None
+    assert lanes.next_job(NOW, 0.0) is None
 
 
-def test_a_full_lane_takes_no_more() -> None:
-    lanes = filled("a", each=10)
-    extra = job("a", 10)
-    assert not lanes.add(extra)
-    assert lanes.find(extra.batch) is None
-    lanes.put_aside(extra.route, extra.batch)
-    assert lanes.take_aside() == []
-    for one in begun(lanes):
-        lanes.finish(one)
-    for _ in range(3):
+def test_a_full_lane_takes_no_more_and_names_its_destinations() -> None:
+    lanes = filled("a", each=24)
+    lane = lanes.lane(place("a"))
+    assert lane.is_full
+    assert not lanes.add(lane, job("a", 24))
+    assert lanes.survey() == ({f"{number}.a" for number in range(24)}, 1)
+    for _ in range(6):
         for one in begun(lanes):
-            lanes.finish(one)
-    assert lanes.wants_aside
-    assert lanes.take_aside() == [extra.batch]
-    assert lanes.take_aside() == []
-    assert not lanes.wants_aside
+            finish(lanes, one)
+    assert not lane.is_full
+    assert lanes.made_room
+    assert lanes.survey() == (set(), 1)
 
 
-def test_what_is_worth_leasing() -> None:
-    assert Lanes(LIMITS).worth_leasing(0.0) == 10
-    assert Lanes(RunnerLimits()).worth_leasing(0.0) == 100
-    assert filled("a", each=4).worth_leasing(0.0) == 6
-    full = filled("a", each=10)
-    assert full.worth_leasing(0.0) == 15  # a few, to see whether there is mail for another
-    assert full.worth_leasing(0.9) == 0
-    assert full.worth_leasing(1.0) == 15
-    assert filled("a", "b", each=10).worth_leasing(0.0) == 5
-    both = filled("a", "b", each=10)
-    for number in range(5):
-        both.add(job("c", number))
-    assert both.worth_leasing(0.0) == 0
+def test_batches_of_one_message_go_together() -> None:
+    lanes = filled("a", each=1)
+    lane = lanes.lane(place("a"))
+    for number in (5, 6):
+        assert lanes.add(lane, job("a", number, "same"))
+    first, second = begun(lanes)
+    assert first.together == [first]
+    assert [one.batch.destination for one in second.together] == ["5.a", "6.a"]
+    assert (lane.waiting, lane.running) == (0, 2)
+    assert len(lanes) == 3
 
 
 def test_all_that_waits_is_taken_out_and_what_is_under_way_is_not() -> None:
     lanes = filled("a", each=10)
-    aside = job("a", 99).batch
-    lanes.put_aside(Smtp("a", 25), aside)
     running = begun(lanes)
-    taken = lanes.take_waiting()
-    assert len(taken) == 9
-    assert taken[-1] == aside
+    taken = lanes.take_all(lanes.lane(place("a")))
+    assert len(taken) == 8
     assert [one.key for one in lanes] == [one.key for one in running]
     for one in running:
-        lanes.finish(one)
+        finish(lanes, one)
     assert len(lanes) == 0
+
+
+def test_a_rate_makes_a_lane_rest_while_others_go_on() -> None:
+    lanes = filled("a", "b", each=5, limits=replace(LIMITS, workers=10, per_site=5, rate=0.0))
+    slow = lanes.lane(place("a"))
+    slow.window.most = slow.window._size = 5  # type: ignore[assignment]
+    slow.bind(Rule(rate=1.0))
+    assert names(begun(lanes)) == "abb"
+    assert lanes.next_rest_over == 1.0
+    assert begun(lanes, 0.5) == []
+    assert names(begun(lanes, 1.0)) == "a"
+    assert lanes.next_rest_over == 2.0
+
+
+@pytest.mark.parametrize("health", [Health.AWAY, Health.REFUSED])
+def test_a_site_that_is_away_is_left_alone_after_some_failures(health: Health) -> None:
+    lanes = filled("a", each=10)
+    lane = lanes.lane(place("a"))
+    turns = []
+    while (one := lanes.next_job(NOW, 0.0)) is not None:
+        turns.append(finish(lanes, one, health))
+    assert turns == [Turn.NONE, Turn.NONE, Turn.SHUT]
+    assert lane.back_off.until == NOW + 60
+    assert lane.waiting == 7
+    assert lanes.next_job(NOW + 59, 0.0) is None
+
+
+def test_one_probe_goes_when_the_time_is_over_and_its_success_opens_the_site() -> None:
+    lanes = filled("a", each=10)
+    for _ in range(3):
+        one = lanes.next_job(NOW, 0.0)
+        assert one is not None
+        finish(lanes, one, Health.AWAY)
+    lane = lanes.lane(place("a"))
+    assert lanes.take_all(lane)
+    for number in range(20, 22):
+        assert lanes.add(lane, job("a", number))
+    probe = lanes.next_job(NOW + 60, 0.0)
+    assert probe is not None
+    assert lanes.next_job(NOW + 60, 0.0) is None
+    assert finish(lanes, probe, Health.FINE) is Turn.OPENED
+    assert lane.back_off.until is None
+    assert lanes.next_job(NOW + 60, 0.0) is not None
+
+
+def test_refusals_of_a_site_that_lets_others_in_only_make_it_narrower() -> None:
+    lanes = filled("a", each=10)
+    lane = lanes.lane(place("a"))
+    first, second = begun(lanes)
+    assert finish(lanes, first, Health.REFUSED) is Turn.NONE
+    assert lane.is_proven
+    assert lane.at_once == 1
+    finish(lanes, second, Health.FINE)
+
+
+def test_maildirs_are_never_away() -> None:
+    route = Maildir("/srv/{user}")
+    lane = Lane(Place(str(route), route), RunnerLimits(), Patience())
+    for _ in range(10):
+        assert lane.heard(Health.AWAY, lane.window.round, NOW, "x") is Turn.NONE
+    assert lane.is_proven
+
+
+def test_of_several_rules_for_one_site_the_strictest_holds() -> None:
+    lane = Lane(place("a"), RunnerLimits(), Patience())
+    for rule in (Rule(rate=5.0), Rule(per_site=3), Rule(rate=2.0, per_site=7), Rule()):
+        lane.bind(rule)
+    assert (lane.window.most, lane.rate.per_second) == (3, 2.0)
+
+
+def test_lanes_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    from postroad.delivery import lanes as module
+
+    monkeypatch.setattr(module, "_REMEMBERED", 20)
+    lanes = filled("busy", each=1)
+    for number in range(100):
+        lanes.lane(place(f"n{number}"))
+    assert len(lanes.lanes) <= 20
+    assert lanes.known(place("busy")) is not None

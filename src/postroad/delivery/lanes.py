@@ -1,81 +1,42 @@
-"""Who may go now: work waits in a lane for each route, so that a host that is slow or away holds up only its own mail.
+"""Who may go now: work waits in a lane for each site, so that a host that is slow or away holds up only its own mail.
 
-Bounds: workers in all, workers of one lane, waiting of one lane, leases in all. What finds its lane full is put aside and
-comes back when the lane has room; what is worth leasing is reckoned so that this hardly happens while mail flows.
+Bounds: deliveries in all, trials (deliveries to sites that have not answered yet, or no longer) apart from them,
+deliveries at a time to one site, what waits for one site, leases in all. A lane that is full names its destinations, so
+that the spool gives no more of them.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
+import heapq
+import itertools
+from collections import OrderedDict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
-from postroad.delivery.routing import Route
-from postroad.envelope import Batch
+from postroad.delivery.backoff import USUAL, Patience
+from postroad.delivery.lane import Job, Lane, RunnerLimits, Turn
+from postroad.delivery.sites import Place
+from postroad.delivery.transport import Health
+from postroad.envelope import Batch, MessageId
 
-#: Batches of one call to the spool.
-_AT_ONCE: Final = 100
-#: Seconds between two looks for mail behind a full lane, and how many batches are lifted to look there.
-_PEEP_EVERY: Final = 1.0
-_PEEP: Final = 50
-#: Batches that one lane remembers to have put aside; others come back when their lease runs out.
-_ASIDE: Final = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class RunnerLimits:
-    """How much goes on at once."""
-
-    workers: int = 50
-    """Deliveries in all."""
-    per_route: int = 10
-    """Deliveries by one route."""
-    waiting: int = 250
-    """Leased batches that wait for one route."""
-    leases: int = 1000
-    """Leased batches in all, those under way included."""
-    lease: float = 120.0
-    """Seconds of a lease; it is prolonged when half of them are gone."""
-    aside: float = 300.0
-    """Seconds of the lease of a batch that was put aside, since its lane is full."""
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """One leased batch, waiting or on its way."""
-
-    batch: Batch
-    route: Route
-    task: asyncio.Task[None] | None = None
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """No two jobs at a time have the same."""
-        return (self.batch.message.id, self.batch.destination)
-
-
-@dataclass(slots=True)
-class _Lane:
-    busy: int = 0
-    waiting: deque[Job] = field(default_factory=deque)
-    aside: deque[Batch] = field(default_factory=lambda: deque(maxlen=_ASIDE))
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self.busy or self.waiting or self.aside)
+#: Lanes that are kept for what they learnt although nothing waits in them.
+_REMEMBERED: Final = 10_000
 
 
 class Lanes:
     """All jobs of a runner."""
 
-    def __init__(self, limits: RunnerLimits) -> None:
+    def __init__(self, limits: RunnerLimits, patience: Patience = USUAL) -> None:
         self._limits = limits
-        self._lanes: dict[str, _Lane] = {}
+        self._patience = patience
+        self._lanes: OrderedDict[str, Lane] = OrderedDict()
         self._jobs: dict[tuple[str, str], Job] = {}
-        self._busy = 0
-        self._last_peep = float("-inf")
+        self._ready: dict[bool, deque[Lane]] = {False: deque(), True: deque()}  # by Lane.is_proven
+        self._places = {False: limits.trials, True: limits.workers}
+        self._resting: list[tuple[float, int, Lane]] = []
+        self._count = itertools.count()
+        self.made_room = False
+        """Set when a lane that was full is so no longer; whoever heeds it clears it."""
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -83,86 +44,135 @@ class Lanes:
     def __iter__(self) -> Iterator[Job]:
         return iter(list(self._jobs.values()))
 
+    @property
+    def lanes(self) -> list[Lane]:
+        """All that are remembered."""
+        return list(self._lanes.values())
+
+    @property
+    def room(self) -> int:
+        """Batches that may still be leased."""
+        return self._limits.leases - len(self._jobs)
+
     def find(self, batch: Batch) -> Job | None:
         """The job that works on the same message and destination."""
         return self._jobs.get((batch.message.id, batch.destination))
 
-    def worth_leasing(self, now: float) -> int:
-        """How many batches to ask the spool for (0: none now); ``now`` of the monotonic clock.
+    def works_on(self, message_id: MessageId, destination: str) -> bool:
+        """Whether there is a job for this message and destination."""
+        return (message_id, destination) in self._jobs
 
-        The spool does not know lanes: as long as one is nearly full, only a few are lifted now and then to see whether
-        there is mail for another.
-        """
-        room = self._limits.leases - len(self._jobs)
-        fullest = max((len(lane.waiting) for lane in self._lanes.values()), default=0)
-        space = min(room, self._limits.waiting - fullest, _AT_ONCE)
-        if space >= min(self._limits.waiting / 2, _AT_ONCE):
-            return space
-        if room > 0 and now - self._last_peep >= _PEEP_EVERY:
-            self._last_peep = now
-            return min(room, _PEEP)
-        return 0
+    def lane(self, place: Place) -> Lane:
+        """The lane of a place."""
+        lane = self._lanes.get(place.key)
+        if lane is None:
+            self._forget_some()
+            lane = self._lanes[place.key] = Lane(place, self._limits, self._patience)
+        else:
+            lane.place = place
+            self._lanes.move_to_end(place.key)
+        return lane
 
-    def add(self, job: Job) -> bool:
-        """Let a job wait; False when its lane is full."""
-        lane = self._lanes.setdefault(str(job.route), _Lane())
-        if len(lane.waiting) >= self._limits.waiting:
-            return False
-        lane.waiting.append(job)
+    def known(self, place: Place) -> Lane | None:
+        """The lane of a place, when there is one."""
+        return self._lanes.get(place.key)
+
+    def survey(self) -> tuple[set[str], int]:
+        """The destinations of which no more can wait, and how many lanes have work."""
+        busy = {name for lane in self._lanes.values() if lane.is_full for name in lane.destinations}
+        return busy, sum(not lane.is_idle for lane in self._lanes.values())
+
+    def hold(self, job: Job) -> None:
+        """Count a job whose lane is not known yet."""
         self._jobs[job.key] = job
+
+    def drop(self, job: Job) -> None:
+        """Forget a job: it was given back, or settled."""
+        if self._jobs.get(job.key) is job:
+            del self._jobs[job.key]
+
+    def add(self, lane: Lane, job: Job) -> bool:
+        """Let a job wait in its lane; False when that is full."""
+        if lane.is_full:
+            return False
+        self._jobs[job.key] = job
+        lane.append(job)
+        self._offer(lane)
         return True
 
-    def next_job(self) -> Job | None:
-        """A job that may begin now, the lanes in turn; None when all places are taken or nothing waits."""
-        if self._busy >= self._limits.workers:
-            return None
-        for name, lane in self._lanes.items():
-            if lane.waiting and lane.busy < self._limits.per_route:
-                self._lanes[name] = self._lanes.pop(name)  # to the end of the turn
-                lane.busy += 1
-                self._busy += 1
-                return lane.waiting.popleft()
+    def next_job(self, wall: float, monotonic: float) -> Job | None:
+        """A job that may begin now, the lanes in turn; None when nothing can."""
+        while self._resting and self._resting[0][0] <= monotonic:
+            lane = heapq.heappop(self._resting)[2]
+            lane.is_ready = False
+            self._offer(lane)
+        for proven in (True, False):
+            ready = self._ready[proven]
+            while ready and self._places[proven] > 0:
+                lane = ready.popleft()
+                lane.is_ready = False
+                if lane.is_proven is not proven:
+                    self._offer(lane)  # to its own
+                elif lane.has_place and not lane.back_off.is_shut(wall) and not self._rests(lane, monotonic):
+                    return self._begin(lane)
         return None
 
-    def finish(self, job: Job) -> None:
-        """A job is over."""
-        self._jobs.pop(job.key, None)
-        self._busy -= 1
-        name = str(job.route)
-        lane = self._lanes[name]
-        lane.busy -= 1
-        if lane.is_empty:
-            del self._lanes[name]
-
-    def put_aside(self, route: Route, batch: Batch) -> None:
-        """Remember a batch whose lane is full."""
-        self._lanes.setdefault(str(route), _Lane()).aside.append(batch)
-
-    def take_aside(self) -> list[Batch]:
-        """What was put aside and has room again; not for every place that becomes free, but for half a lane at a time."""
-        taken: list[Batch] = []
-        for lane in self._lanes.values():
-            if self._has_room(lane):
-                room = self._limits.waiting - len(lane.waiting)
-                taken += [lane.aside.popleft() for _ in range(min(room, len(lane.aside)))]
-        return taken
-
     @property
-    def wants_aside(self) -> bool:
-        """Whether ``take_aside`` would give anything."""
-        return any(self._has_room(lane) for lane in self._lanes.values())
+    def next_rest_over(self) -> float | None:
+        """When a rate allows the next delivery, of the monotonic clock."""
+        return self._resting[0][0] if self._resting else None
 
-    def _has_room(self, lane: _Lane) -> bool:
-        return bool(lane.aside) and len(lane.waiting) <= self._limits.waiting // 2
+    def release(self, job: Job) -> None:
+        """A delivery is over; what came of it may still have to be written down."""
+        lane = job.lane
+        if lane is not None and job.begun:
+            lane.running -= 1
+            self._places[not job.is_trial] += 1
+            self._offer(lane)
 
-    def take_waiting(self) -> list[Batch]:
-        """All that has not begun, taken out."""
-        jobs = [job for lane in self._lanes.values() for job in lane.waiting]
-        taken = [job.batch for job in jobs] + [batch for lane in self._lanes.values() for batch in lane.aside]
+    def _offer(self, lane: Lane) -> None:
+        """The lane may have something that can begin now."""
+        if lane.has_place and not lane.is_ready:
+            lane.is_ready = True
+            self._ready[lane.is_proven].append(lane)
+
+    def _rests(self, lane: Lane, monotonic: float) -> bool:
+        seconds = lane.rate.take(monotonic)
+        if seconds:
+            lane.is_ready = True
+            heapq.heappush(self._resting, (monotonic + seconds, next(self._count), lane))
+        return seconds > 0
+
+    def heard(self, job: Job, health: Health, now: float, fault: str) -> Turn:
+        """What a delivery says about its site."""
+        lane = job.lane
+        if lane is None:
+            return Turn.NONE
+        was_full = lane.is_full
+        turn = lane.heard(health, job.round, now, fault)
+        self.made_room = self.made_room or (was_full and not lane.is_full)
+        return turn
+
+    def take_all(self, lane: Lane) -> list[Job]:
+        """All that waits in a lane, taken out."""
+        jobs = lane.take_all()
         for job in jobs:
-            self._jobs.pop(job.key, None)
-        for lane in self._lanes.values():
-            lane.waiting.clear()
-            lane.aside.clear()
-        self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.is_empty}
-        return taken
+            self.drop(job)
+        return jobs
+
+    def _begin(self, lane: Lane) -> Job:
+        was_full = lane.is_full
+        job = lane.take()
+        self.made_room = self.made_room or (was_full and not lane.is_full)
+        job.round = lane.window.round
+        job.is_trial = not lane.is_proven
+        lane.running += 1
+        self._places[lane.is_proven] -= 1
+        self._offer(lane)
+        return job
+
+    def _forget_some(self) -> None:
+        if len(self._lanes) < _REMEMBERED:
+            return
+        for key in [key for key, lane in self._lanes.items() if lane.is_idle][: _REMEMBERED // 10]:
+            del self._lanes[key]

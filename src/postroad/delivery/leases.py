@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
 from postroad.clock import Clock
-from postroad.envelope import Attempt, Batch
-from postroad.errors import NotFound, SpoolError
+from postroad.envelope import Attempt, Batch, Draft
+from postroad.errors import NotFound, SpoolError, StorageFull
 from postroad.observe.log import get_logger
-from postroad.spool.interface import Spool
+from postroad.spool.interface import ContentWriter, Spool
 
 _log = get_logger("delivery")
 
@@ -38,9 +38,16 @@ class Leases:
         self._seconds = seconds
         self._again = tuple(again)
 
-    async def take(self, limit: int) -> list[Batch]:
+    @property
+    def next_check(self) -> float:
+        """When leases must be looked at again that were looked at now; seconds since the epoch."""
+        return self._clock.wall() + self._seconds / 8
+
+    async def take(self, limit: int, busy: Collection[str], per_destination: int) -> list[Batch]:
         """What is due, at most ``limit`` batches."""
-        return await self._spool.lease(self._clock.wall(), limit, self._seconds)
+        return await self._spool.lease(
+            self._clock.wall(), limit, self._seconds, busy=busy, per_destination=per_destination
+        )
 
     async def prolong(self, holders: Iterable[Leaseholder]) -> None:
         """Renew those of which half is gone; who lost its lease goes on, and learns it when it settles."""
@@ -61,32 +68,43 @@ class Leases:
         if holder.batch is batch:
             holder.batch = renewed
 
-    def next_renewal(self, holders: Iterable[Leaseholder]) -> float | None:
-        """When the next lease must be renewed, seconds since the epoch."""
-        return min((holder.batch.expires - self._seconds / 2 for holder in holders), default=None)
+    async def give_back(self, batches: Iterable[Batch]) -> None:
+        """End leases under which nothing was tried; no attempt is counted. One that cannot be ended runs out by itself."""
+        await asyncio.gather(*(self._give_back(batch) for batch in batches))
 
-    async def put_aside(self, batch: Batch, seconds: float) -> Batch | None:
-        """Lease it for so long without working on it; None when the lease was lost."""
+    async def _give_back(self, batch: Batch) -> None:
         try:
-            return await self._spool.renew(batch, self._clock.wall(), seconds)
-        except NotFound:
-            return None
+            await self._spool.settle(batch, Attempt(self._clock.wall(), 0.0, "", "", ()))
+        except SpoolError as fault:
+            _log.error("lease not given back", message=batch.message.id, fault=fault.message)
 
-    async def take_up(self, batches: Sequence[Batch]) -> list[Batch]:
-        """Lease again what was put aside, those of which we still have the lease."""
-        found = await asyncio.gather(*(self.put_aside(batch, self._seconds) for batch in batches))
-        return [batch for batch in found if batch is not None]
+    async def settle(self, batch: Batch, attempt: Attempt, reports: Sequence[tuple[Draft, bytes]] = ()) -> bool:
+        """Record an attempt with its reports; False when the lease was lost.
 
-    async def give_back(self, batch: Batch) -> None:
-        """End a lease under which nothing was tried; no attempt is counted."""
-        await self._spool.settle(batch, Attempt(self._clock.wall(), 0.0, "", "", ()))
-
-    async def settle(self, batch: Batch, attempt: Attempt) -> bool:
-        """Record an attempt; False when the lease was lost. Raises SpoolError when it cannot be recorded at all."""
+        Raises StorageFull when there is no room for the reports, SpoolError when nothing can be recorded at all.
+        """
         for seconds in self._again:
             try:
-                return await self._spool.settle(batch, attempt)
+                return await self._settle(batch, attempt, reports)
+            except StorageFull:
+                if reports:
+                    raise  # without them there may be room
+                _log.error("attempt not recorded", message=batch.message.id, fault="no space", again=seconds)
             except SpoolError as fault:
                 _log.error("attempt not recorded", message=batch.message.id, fault=fault.message, again=seconds)
-                await asyncio.sleep(seconds)
-        return await self._spool.settle(batch, attempt)
+            await asyncio.sleep(seconds)
+        return await self._settle(batch, attempt, reports)
+
+    async def _settle(self, batch: Batch, attempt: Attempt, reports: Sequence[tuple[Draft, bytes]]) -> bool:
+        if not reports:
+            return await self._spool.settle(batch, attempt)
+        written: list[tuple[Draft, ContentWriter]] = []
+        try:
+            for draft, octets in reports:
+                written.append((draft, self._spool.open_report()))
+                written[-1][1].write(octets)
+            return await self._spool.settle(batch, attempt, written)
+        except BaseException:
+            for _, writer in written:
+                writer.discard()
+            raise

@@ -25,6 +25,7 @@ from postroad.delivery.routing import Maildir
 from postroad.delivery.transport import Consignment, Fate, Handed, Report
 from postroad.envelope import Recipient
 from postroad.errors import AddressSyntaxError, LocalProtocolError
+from postroad.smtp import undeliverable
 
 #: Octets that are gathered before a thread writes them.
 _CHUNK: Final = 1024 * 1024
@@ -65,7 +66,8 @@ class MaildirTransport:
             return Handed(recipient.number, Fate.NOT_NOW, None, self._abort)
         path = _path(recipient.forward_path)
         if path is None:
-            return Handed(recipient.number, Fate.NEVER, None, "the stored forward-path cannot be read")
+            note = f"stored was {recipient.forward_path[:80]!r}"
+            return Handed(recipient.number, Fate.NEVER, undeliverable.RECIPIENT_UNREADABLE, note)
         user = "postmaster" if path.is_postmaster else path.local_part
         base, names = expand(template, user, recipient.destination)
         try:

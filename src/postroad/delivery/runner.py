@@ -1,27 +1,37 @@
-"""The worker of the queue: takes what is due, hands it over with bounded concurrency, and writes down what came of it.
+"""The worker of the queue: takes what is due, lets it wait its turn for its site, hands it over, writes down the outcome.
 
-Wakes when mail was accepted and when something falls due. Work is leased from the spool and prolonged while it goes on;
-a worker that fails in a way that nobody foresaw defers its recipients and is logged: nothing leaves the queue unless
-``settle`` says so. ``stop`` lets go of what has not begun and waits for the rest.
+Two stages: the spool's index of what is due, and a bounded lane for each site (``lanes``). Wakes when mail was accepted
+and when something falls due; what is accepted while its lane has room is claimed on the way in and costs no lease. Work is
+prolonged while it goes on. ``stop`` lets go of what has not begun and waits for the rest.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from postroad.clock import Clock
-from postroad.delivery.lanes import Job, Lanes, RunnerLimits
+from postroad.delivery.backoff import USUAL, Patience
+from postroad.delivery.entrance import Entrance
+from postroad.delivery.lane import Job, RunnerLimits, Turn
+from postroad.delivery.lanes import Lanes
 from postroad.delivery.leases import Leases
-from postroad.delivery.routing import NO_ROUTE, ROUTE_IS_HOLD, Hold, Route, Routes
-from postroad.delivery.schedule import Schedule, result_of
-from postroad.delivery.transport import Consignment, Fate, Report, Transport, same_for_all
-from postroad.envelope import Attempt, Batch, Draft, RecipientState
-from postroad.errors import NotFound, SpoolError
+from postroad.delivery.overdue import Overdue
+from postroad.delivery.route_changes import apply_routes
+from postroad.delivery.routing import Route, Routes
+from postroad.delivery.rules import Rule, Rules
+from postroad.delivery.schedule import Schedule, term_of
+from postroad.delivery.settling import Reports, Settler
+from postroad.delivery.sites import Places, SiteFinder
+from postroad.delivery.standing import Standing
+from postroad.delivery.state import RunnerState, SiteState
+from postroad.delivery.transport import Health, Report, Transport
+from postroad.delivery.worker import Worker
+from postroad.envelope import Attempt, Batch, Draft, MessageId, Outcome, Recipient, Result, StoredMessage
+from postroad.errors import SpoolError
 from postroad.observe.log import get_logger
-from postroad.spool.interface import MessageQuery, Spool
+from postroad.spool.interface import Spool
 
 _log = get_logger("delivery")
 
@@ -31,7 +41,8 @@ _LONGEST_SLEEP: Final = 60.0
 _BACK_OFF: Final = 5.0
 #: While more is due than can be leased.
 _LOOK_AGAIN: Final = 1.0
-_PAGE: Final = 500
+#: Batches of one destination in one call to the spool, at least, so that many destinations get their turn.
+_EACH: Final = 10
 
 
 class Runner:
@@ -45,23 +56,36 @@ class Runner:
         clock: Clock,
         *,
         schedule: Schedule | None = None,
+        rules: Mapping[str, Rule] | None = None,
         limits: RunnerLimits | None = None,
+        patience: Patience = USUAL,
+        finder: SiteFinder | None = None,
+        reports: Reports | None = None,
     ) -> None:
+        """``finder`` finds the sites of routes by MX, ``reports`` writes to senders, ``rules`` go by destination."""
         self._spool = spool
-        self._routes = routes
-        self._transports = transports
         self._clock = clock
-        self._schedule = schedule if schedule is not None else Schedule()
+        self._rules = Rules(schedule or Schedule(), rules or {})
         self._limits = limits if limits is not None else RunnerLimits()
         self._leases = Leases(spool, clock, self._limits.lease)
-        self._lanes = Lanes(self._limits)
+        self._lanes = Lanes(self._limits, patience)
+        self._standing = Standing(spool, clock, self._leases, self._lanes)
+        self._settler = Settler(spool, self._leases, clock, self._schedule_of, reports)
+        self._overdue = Overdue(spool, clock, self._settler, self._lanes)
+        self._worker = Worker(spool, transports)
         self._wakeup = asyncio.Event()
+        places = Places(finder, clock)
+        self._entrance = Entrance(spool, clock, self._leases, self._lanes, self._standing, places, self._rule_of)
+        self._entrance.routes = routes
+        self._entrance.on_placed = self._begin_placed
         self._reread = True
         self._look = True  # something may be due that was not when we last looked
         self._due = 0.0  # and until then nothing is
+        self._check_leases = 0.0
         self._stopping = ""
         self._loop_task: asyncio.Task[None] | None = None
-        spool.on_accepted(self._accepted)
+        self._claimed: dict[MessageId, None] = {}
+        self._listen()
 
     # --- what the service does
 
@@ -70,10 +94,10 @@ class Runner:
         if self._loop_task is None:
             self._loop_task = asyncio.get_running_loop().create_task(self._run(), name="delivery")
 
-    def reload(self, routes: Routes, schedule: Schedule | None = None) -> None:
-        """Other routes from now on; what is under way goes on by the old ones."""
-        self._routes = routes
-        self._schedule = schedule if schedule is not None else self._schedule
+    def reload(self, routes: Routes, schedule: Schedule | None = None, rules: Mapping[str, Rule] | None = None) -> None:
+        """Other routes and rules from now on; what is under way goes on by the old ones."""
+        self._entrance.routes = routes
+        self._rules = Rules(schedule or self._rules.schedule, self._rules.by_destination if rules is None else rules)
         self._reread = True
         self.wake()
 
@@ -81,6 +105,33 @@ class Runner:
         """Look at the queue now (the operator released something, or a test set the clock)."""
         self._look = True
         self._wakeup.set()
+
+    async def probe(self) -> None:
+        """End the time of every site that is left alone: a delivery to each may try it now (`postroad queue retry`)."""
+        await self._entrance.probe()
+        self.wake()
+
+    async def give_up(self, message_id: MessageId, numbers: Sequence[int] | None, note: str) -> int:
+        """The operator's bounce: fail these recipients (None: all) with the reports that are owed; gives how many.
+
+        Those that are being delivered just now are left alone. Raises NotFound.
+        """
+        count = 0
+        for batch in await self._spool.take(message_id, numbers, self._clock.wall(), self._limits.lease):
+            recipients = batch.message.recipients
+            results = tuple(Result(one.number, Outcome.FAILED, one.reply, note) for one in recipients)
+            attempt = await self._settler.record(batch, Attempt(self._clock.wall(), 0.0, "", "", results))
+            count += sum(result.outcome is Outcome.FAILED for result in attempt.results)
+        return count
+
+    def state(self) -> RunnerState:
+        """What goes on just now."""
+        return RunnerState(len(self._lanes), tuple(SiteState.of(lane) for lane in self._lanes.lanes))
+
+    def site(self, destination: str) -> SiteState | None:
+        """The site that a destination's mail went to of late; None: none is known."""
+        lane = next((lane for lane in reversed(self._lanes.lanes) if destination in lane.destinations), None)
+        return None if lane is None else SiteState.of(lane)
 
     async def stop(self, seconds: float = 30.0) -> None:
         """Take nothing more, wait ``seconds`` for what is under way, then end it; deferred mail stays in the spool."""
@@ -92,14 +143,15 @@ class Runner:
         running = {job.task for job in self._lanes if job.task is not None}
         if running:
             _, running = await asyncio.wait(running, timeout=seconds)
-        for transport in set(self._transports.values()):
+        transports = set(self._worker.transports.values())
+        for transport in transports:
             transport.abort(self._stopping)
         if running:
             _, running = await asyncio.wait(running, timeout=5.0)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        for transport in set(self._transports.values()):
+        for transport in transports:
             await transport.close()
 
     @property
@@ -107,9 +159,53 @@ class Runner:
         """Batches that are leased here now."""
         return len(self._lanes)
 
+    def retry_until(self, message: StoredMessage, recipient: Recipient) -> float:
+        """When a recipient is given up, seconds since the epoch."""
+        return term_of(message, self._schedule_of(recipient.destination)).end
+
+    def _schedule_of(self, destination: str) -> Schedule:
+        return self._rules.schedule_of(destination)
+
+    def _rule_of(self, destination: str) -> Rule:
+        return self._rules.of(destination)
+
+    # --- what the spool tells
+
+    def _listen(self) -> None:
+        self._spool.on_accepted(self._accepted)
+        self._spool.on_accepting(self._claim)
+        self._spool.on_claimed(self._enter_claimed, self._forget_claims)
+
     def _accepted(self, drafts: Sequence[Draft]) -> None:
-        if any(not one.hold for draft in drafts for one in draft.recipients):
-            self.wake()
+        claimed = self._claimed
+        for draft in drafts:
+            if draft.id in claimed:
+                del claimed[draft.id]
+            elif any(not one.hold for one in draft.recipients):
+                self.wake()
+
+    def _claim(self, draft: Draft) -> float | None:
+        """Whether a message may go at once: nobody waits before it, and its lanes have room."""
+        if self._loop_task is None or self._stopping or self._look or self._reread:
+            return None
+        if not self._entrance.has_room(draft):
+            return None
+        self._claimed[draft.id] = None
+        return self._limits.lease
+
+    def _enter_claimed(self, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            self._entrance.enter(batch)
+        self._begin_placed()
+
+    def _begin_placed(self) -> None:
+        self._begin()
+        if self._entrance.has_chores:
+            self._wakeup.set()
+
+    def _forget_claims(self, drafts: Sequence[Draft]) -> None:
+        for draft in drafts:
+            self._claimed.pop(draft.id, None)
 
     # --- the loop
 
@@ -128,185 +224,124 @@ class Runner:
                         await self._wakeup.wait()
                 except TimeoutError:
                     pass
-        await self._give_back_waiting()
+        await self._entrance.give_back_all()
 
     async def _round(self) -> float:
         """One look at the queue; gives the seconds until the next."""
+        now = self._clock.wall()
         if self._reread:
             self._reread = False
+            self._look = True
+            self._entrance.enter_again()
             try:
-                await self._apply_routes()
+                await apply_routes(self._spool, self._entrance.routes, self._clock)
             except BaseException:
                 self._reread = True
                 raise
-        await self._leases.prolong(self._lanes)
-        for batch in await self._leases.take_up(self._lanes.take_aside()):
-            await self._enter(batch)
+        if now >= self._check_leases or self._check_leases > now + self._limits.lease:
+            self._check_leases = self._leases.next_check
+            await self._leases.prolong(self._lanes)
+        if now >= self._overdue.next:
+            await self._overdue.read(self._rules)
+        await self._entrance.do_chores()
         self._begin()
         if self._look or self._clock.wall() >= self._due:
             await self._lease()
-        if self._lanes.wants_aside:
-            return 0.01
-        moments = [self._clock.wall() + _LOOK_AGAIN if self._look else self._due]
-        renewal = self._leases.next_renewal(self._lanes)
-        if renewal is not None:
-            moments.append(renewal)
-        return min(max(min(moments) - self._clock.wall(), 0.01), _LONGEST_SLEEP)
+        return self._until_next_round()
+
+    def _until_next_round(self) -> float:
+        if self._entrance.has_chores:
+            return 0.0
+        now = self._clock.wall()
+        moments = [now + _LOOK_AGAIN if self._look else self._due, self._check_leases, self._overdue.next]
+        sleep = min(moments) - now
+        rest = self._lanes.next_rest_over
+        if rest is not None:
+            sleep = min(sleep, rest - self._clock.monotonic())
+        return min(max(sleep, 0.005), _LONGEST_SLEEP)
 
     async def _lease(self) -> None:
         """Take what is due, as long as there is a place for it; remembers when to look again."""
-        self._look = False
-        limit = 0
+        self._look = self._lanes.made_room = False
+        per_lease = self._limits.per_lease
         while not self._stopping:
-            limit = self._lanes.worth_leasing(self._clock.monotonic())
-            batches = await self._leases.take(limit) if limit else []
+            limit = min(self._lanes.room, per_lease)
+            if limit < per_lease and limit < self._limits.leases // 4:
+                self._look = True  # there is more, and no place for it
+                return
+            busy, lanes = self._lanes.survey()
+            batches = await self._leases.take(limit, busy, max(per_lease // max(lanes, 1), _EACH))
             for batch in batches:
-                await self._enter(batch)
+                self._entrance.enter(batch)
             self._begin()
-            if not limit or len(batches) < limit:
+            await self._entrance.do_chores()
+            if not batches:
                 break
-        if not limit:
-            self._look = True  # there is more, and no place for it
-            return
         self._due = self._clock.wall() + _LONGEST_SLEEP
-        due = await self._spool.next_due()
+        due = await self._spool.next_due(self._lanes.survey()[0])
         if due is not None:
             self._due = min(self._due, due)  # whoever settled meanwhile may have made it earlier
 
-    async def _enter(self, batch: Batch) -> None:
-        """A batch that was leased: let it wait for its turn, hold it, or leave it alone for a while."""
-        before = self._lanes.find(batch)
-        if before is not None:  # our own lease ran out (the clock was set): the work goes on under the new one
-            if _numbers(before.batch) == _numbers(batch):
-                before.batch = batch
-            else:
-                await self._leases.put_aside(batch, self._limits.lease)
-            return
-        route = self._routes.of(batch.destination)
-        if isinstance(route, Hold):
-            await self._hold(batch, route)
-        elif not self._lanes.add(Job(batch, route)):
-            aside = await self._leases.put_aside(batch, self._limits.aside)
-            if aside is not None:
-                self._lanes.put_aside(route, aside)
-
     def _begin(self) -> None:
-        while not self._stopping and (job := self._lanes.next_job()) is not None:
-            work = self._work(job)
-            job.task = asyncio.get_running_loop().create_task(work, name=f"deliver {job.batch.message.id}")
-
-    async def _give_back_waiting(self) -> None:
-        for batch in self._lanes.take_waiting():
-            try:
-                await self._leases.give_back(batch)
-            except SpoolError as fault:
-                _log.error("lease not given back", message=batch.message.id, fault=fault.message)
+        loop = asyncio.get_running_loop()
+        while not self._stopping:
+            job = self._lanes.next_job(self._clock.wall(), self._clock.monotonic())
+            if job is None:
+                break
+            job.task = loop.create_task(self._work(job), name="delivery of a message")
+            for companion in job.companions:
+                companion.task = job.task
+        if self._lanes.made_room:
+            self._lanes.made_room = False
+            self.wake()
 
     # --- one delivery
 
     async def _work(self, job: Job) -> None:
+        released = False
         try:
             began = self._clock.monotonic()
-            report = await self._try(job)
-            await self._settle(job, report, self._clock.monotonic() - began)
-        except Exception as fault:
-            _log.error("delivery not recorded", message=job.batch.message.id, fault=str(fault), exc_info=True)
-        finally:
-            self._lanes.finish(job)
+            report = await self._worker.deliver(job)
+            seconds = self._clock.monotonic() - began
+            self._heard(job, report)
+            released = True
             self._begin()
-            self._wakeup.set()
-
-    async def _try(self, job: Job) -> Report:
-        message = job.batch.message
-        consignment = Consignment(message, job.route, lambda: self._spool.read(message.id))
-        transport = self._transports.get(type(job.route))
-        if transport is None:
-            return Report(same_for_all(consignment, Fate.NOT_NOW, f"there is no way to go {job.route} here"))
-        try:
-            return await transport.deliver(consignment)
-        except NotFound:
-            _log.info("message gone", message=message.id)
-            return Report(())
-        except Exception as fault:
-            expected = isinstance(fault, SpoolError)
-            _log.error(
-                "delivery failed", message=message.id, route=str(job.route), fault=str(fault), exc_info=not expected
-            )
-            what = fault.message if isinstance(fault, SpoolError) else f"internal error: {type(fault).__name__}"
-            return Report(same_for_all(consignment, Fate.NOT_NOW, what))
+            for one in job.together:
+                await self._settle(one, report, seconds)
+        finally:
+            if not released:
+                self._lanes.release(job)
+            for one in job.together:
+                self._lanes.drop(one)
+            self._begin()
+            if self._look or self._stopping:
+                self._wakeup.set()
 
     async def _settle(self, job: Job, report: Report, seconds: float) -> None:
-        now = self._clock.wall()
-        message = job.batch.message
-        recipients = {one.number: one for one in message.recipients}
-        results = tuple(
-            result_of(handed, recipients[handed.number], message.received_at, now, self._schedule)
-            for handed in report.handed
-        )
-        if self._stopping:  # who was cut short is due at the next start
-            results = tuple(
-                replace(result, next_due=now) if result.next_due and not (result.reply or result.uncertain) else result
-                for result in results
-            )
-        attempt = Attempt(now, seconds, str(job.route), report.host, results, report.transcript)
-        if not await self._leases.settle(job.batch, attempt):
-            _log.warning("lease lost", message=message.id, destination=job.batch.destination)
-        for result in results:
-            if result.next_due is not None:
-                self._due = min(self._due, result.next_due)
-            _log.info(
-                result.outcome.value,
-                message=message.id,
-                recipient=recipients[result.number].forward_path,
-                route=str(job.route),
-                host=report.host,
-                reply="" if result.reply is None else str(result.reply),
-                note=result.note,
-                uncertain=result.uncertain,
-            )
-
-    # --- routes and holds
-
-    async def _hold(self, batch: Batch, route: Hold) -> None:
         try:
-            await self._spool.hold(batch.message.id, route.reason, [one.number for one in batch.message.recipients])
-        except NotFound:
+            attempt = await self._settler.settle(job.batch, report, str(job.route), seconds, bool(self._stopping))
+        except Exception as fault:
+            _log.error("delivery not recorded", message=job.batch.message.id, fault=str(fault), exc_info=True)
             return
-        await self._leases.give_back(batch)
-        _log.info("held", message=batch.message.id, destination=batch.destination, reason=route.reason)
+        for result in attempt.results:
+            if result.next_due is not None and result.next_due < self._due:
+                self._due = result.next_due
+                self._wakeup.set()
 
-    async def _apply_routes(self) -> None:
-        """Release what was held for want of a route that is there now; hold what now must wait."""
-        self._look = True
-        now = self._clock.wall()
-        for batch in await self._leases.take_up(self._lanes.take_waiting()):
-            await self._enter(batch)
-        for destination, route in self._routes:
-            if isinstance(route, Hold):
-                await self._hold_queued(destination, route)
-            else:
-                for note in (NO_ROUTE, ROUTE_IS_HOLD):
-                    await self._spool.release(MessageQuery(destination=destination), now, note)
-        if not isinstance(self._routes.default, Hold):
-            await self._spool.release(MessageQuery(), now, NO_ROUTE)
-
-    async def _hold_queued(self, destination: str, route: Hold) -> None:
-        after = 0
-        while True:
-            query = MessageQuery(
-                destination=destination, state=RecipientState.QUEUED, after=after, limit=_PAGE, oldest_first=True
-            )
-            page = await self._spool.messages(query)
-            for message in page:
-                after = message.sequence
-                numbers = [one.number for one in message.recipients if one.destination == destination]
-                try:
-                    await self._spool.hold(message.id, route.reason, numbers)
-                except NotFound:
-                    pass
-            if len(page) < _PAGE:
-                return
+    def _heard(self, job: Job, report: Report) -> None:
+        """The site has a place again, and its standing may have changed."""
+        health = Health.UNKNOWN if self._stopping else report.health
+        turn = self._lanes.heard(job, health, self._clock.wall(), _fault_of(report))
+        self._lanes.release(job)
+        lane = job.lane
+        if lane is not None and turn is not Turn.NONE:
+            self._entrance.turned(lane, turn)
+            self._wakeup.set()
 
 
-def _numbers(batch: Batch) -> set[int]:
-    return {one.number for one in batch.message.recipients}
+def _fault_of(report: Report) -> str:
+    """The first thing that went wrong, in words."""
+    one = next((one for one in report.handed if one.reply is not None or one.note), None)
+    if one is None:
+        return ""
+    return one.note if one.reply is None else f"{one.note}: {one.reply}"

@@ -1,20 +1,30 @@
-"""When a deferred recipient is tried again, and when trying ends: pure functions of the times.
+"""When a deferred recipient is tried again, when its sender is told, and when trying ends: pure functions of the times.
 
 RFC 5321 section 4.5.4.1: at least 30 minutes in general, sooner for the first tries (greylisting), give up after 4 to 5
-days. A recipient that is given up is held for people to see, never dropped.
+days. DELIVERBY (RFC 2852) brings a nearer end: mode R fails then, mode N tells the sender and goes on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import random
 from typing import Final
 
 from postroad.delivery.transport import Fate, Handed
-from postroad.envelope import Outcome, Recipient, Result
+from postroad.envelope import Outcome, Recipient, Result, StoredMessage
+from postroad.replies import Reply
+from postroad.smtp.commands import read_parameters
+from postroad.smtp.extensions.deliverby import BY
+from postroad.smtp.extensions.futurerelease import HOLDFOR, HOLDUNTIL, held_for
+from postroad.smtp.parameters import NOTHING_GIVEN, Extension, ExtensionSet, Given, Traits
+from postroad.smtp.states import Verb
 
 _MINUTE: Final = 60.0
 _HOUR: Final = 3600.0
 _DAY: Final = 86400.0
+_ABOUT_TIME: Final = ExtensionSet((Extension("time", "RFC 2852, RFC 4865", (BY, HOLDFOR, HOLDUNTIL)),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,34 +34,93 @@ class Schedule:
     steps: tuple[float, ...] = (5 * _MINUTE, 30 * _MINUTE, _HOUR, 2 * _HOUR, 4 * _HOUR)
     expire: float = 5 * _DAY
     """After acceptance."""
-    uncertain: float = _HOUR
+    uncertain: float = 2 * _HOUR
     """The least wait when the final reply was lost: time for people to look before it may arrive twice (RFC 1047)."""
+    delay_notice: float | None = 4 * _HOUR
+    """After acceptance, when the sender is told once that the mail is late; None: never."""
+    jitter: float = 0.1
+    """Part of each step by which it may be longer, so that what was deferred together does not come back together."""
 
-    def wait(self, attempts: int, *, uncertain: bool = False) -> float:
+    def wait(self, attempts: int, *, uncertain: bool = False, random: Callable[[], float] = random) -> float:
         """Seconds until the next attempt, after ``attempts`` that failed before this one."""
         step = self.steps[min(max(attempts, 0), len(self.steps) - 1)]
-        return max(step, self.uncertain) if uncertain else step
-
-    def next_due(self, now: float, attempts: int, received_at: float, *, uncertain: bool = False) -> float | None:
-        """When to try again, the last time right at the expiry; None: it is time to give up."""
-        end = received_at + self.expire
-        if now >= end:
-            return None
-        return min(now + self.wait(attempts, uncertain=uncertain), end)
+        if uncertain:
+            step = max(step, self.uncertain)
+        return step * (1 + self.jitter * random())
 
 
-def result_of(handed: Handed, recipient: Recipient, received_at: float, now: float, schedule: Schedule) -> Result:
+@dataclass(frozen=True, slots=True)
+class Term:
+    """The times of one message, seconds since the epoch."""
+
+    end: float
+    """When trying ends."""
+    late: float | None
+    """When the sender is told of the delay; None: never."""
+
+
+def term_of(message: StoredMessage, schedule: Schedule) -> Term:
+    """What the schedule and the message's own parameters come to.
+
+    Time runs from the moment when the message may leave (RFC 4865 section 5), BY's from its arrival.
+    """
+    start, by = message.received_at, None
+    if "BY=" in message.parameters or "HOLD" in message.parameters:
+        asked = _asked(message.parameters)
+        start += held_for(asked, datetime.fromtimestamp(start, UTC)).total_seconds()
+        by = asked.get(BY)
+    end = start + schedule.expire
+    late = None if schedule.delay_notice is None else start + schedule.delay_notice
+    if by is not None:
+        moment = message.received_at + by.seconds
+        if by.must_return:
+            end = min(end, moment)
+        else:
+            late = moment if late is None else min(late, moment)
+    return Term(end, late)
+
+
+def result_of(
+    handed: Handed,
+    recipient: Recipient,
+    term: Term,
+    now: float,
+    schedule: Schedule,
+    random: Callable[[], float] = random,
+) -> Result:
     """What the spool is to record about one recipient."""
-    number, reply, note = handed.number, handed.reply, handed.note
-    match handed.fate:
-        case Fate.DELIVERED:
-            return Result(number, Outcome.DELIVERED, reply, note)
-        case Fate.NEVER:
-            return Result(number, Outcome.HELD, reply, note)
-        case Fate.NOT_NOW:
-            due = schedule.next_due(now, recipient.attempts, received_at, uncertain=handed.uncertain)
-            if due is None:
-                days = schedule.expire / _DAY
-                note = f"given up after {days:.3g} days: {note}".rstrip(": ")
-                return Result(number, Outcome.HELD, reply, note, uncertain=handed.uncertain)
-            return Result(number, Outcome.DEFERRED, reply, note, due, handed.uncertain)
+    outcome = {Fate.DELIVERED: Outcome.DELIVERED, Fate.NEVER: Outcome.FAILED, Fate.NOT_NOW: Outcome.DEFERRED}[
+        handed.fate
+    ]
+    due, expired, tell = None, False, False
+    if outcome is Outcome.DEFERRED:
+        if now >= term.end:
+            outcome, expired = Outcome.FAILED, True
+        else:
+            due = now + schedule.wait(recipient.attempts, uncertain=handed.uncertain, random=random)
+            due = min(due, term.end)
+            tell = is_late(recipient, term, now)
+    return Result(
+        handed.number,
+        outcome,
+        handed.reply,
+        handed.note,
+        due,
+        handed.uncertain,
+        stage=handed.stage,
+        expired=expired,
+        relayed=handed.relayed,
+        delay_told=tell,
+    )
+
+
+def is_late(recipient: Recipient, term: Term, now: float) -> bool:
+    """Whether the sender is to be told of the delay now."""
+    return term.late is not None and now >= term.late and not recipient.delay_told
+
+
+def _asked(parameters: str) -> Given:
+    """The parameters about time; the others are nobody's business here."""
+    words = [word for word in parameters.split(" ") if word.startswith(("BY=", "HOLDFOR=", "HOLDUNTIL="))]
+    found = read_parameters(f" {' '.join(words)}", Verb.MAIL, _ABOUT_TIME, Traits())
+    return NOTHING_GIVEN if isinstance(found, Reply) else found

@@ -1,80 +1,97 @@
-"""To the next hop by SMTP or LMTP: fits the message to what the host announces, and keeps connections for a while.
+"""To the next hop by SMTP or LMTP: host after host of a site, one negotiation with each, connections kept for a while.
 
-A refusal before MAIL (greeting, EHLO, AUTH) is about the host, not about the recipient, so that it defers whatever its
-code; a 5yz from MAIL on is final. Recipients that do not fit into one transaction go in the next, on the same
-connection (RFC 5321 section 4.5.3.1.10).
+A refusal before MAIL (greeting, EHLO, TLS, AUTH) is about the host, not about the recipient, so that it sends the mail
+to the next host, and in the end defers it, whatever its code. A kept connection that turns out to be dead costs nobody
+an attempt. What a host refused of parameters is remembered for a while.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
+from typing import Any
 
-from postroad.delivery.fitting import Fit, fit
-from postroad.delivery.routing import Smtp
-from postroad.delivery.transport import Consignment, Fate, Handed, Report, same_for_all
+from postroad.clock import Clock, SystemClock
+from postroad.delivery.content import content_in, needs_of
+from postroad.delivery.errand import Errand, is_dead
+from postroad.delivery.idle import IdleConnections, Keep
+from postroad.delivery.mx import Exchange
+from postroad.delivery.routing import Mx, Smtp
+from postroad.delivery.transport import Consignment, Report
+from postroad.delivery.wishes import wanted_from
 from postroad.errors import LocalProtocolError
-from postroad.net.connecting import Target
-from postroad.net.smtp_client import ClientOptions, ConnectFault, Letter, SmtpClient
-from postroad.smtp import reactions
-from postroad.smtp.mail_transaction import Answer, Stage
+from postroad.net.carrying import carry
+from postroad.net.connecting import Endpoint, Target
+from postroad.net.smtp_client import ClientOptions, ConnectFault, SmtpClient
+from postroad.smtp.host_memory import HostMemory
+from postroad.smtp.negotiation import Negotiation
 
+__all__ = ["Keep", "SmtpTransport"]
 
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """How long a connection is kept for the next message, and for how many."""
-
-    idle: float = 5.0
-    """Seconds."""
-    messages: int = 100
-    connections: int = 20
-    """Idle ones of one target."""
+_Connect = Callable[[], Coroutine[Any, Any, SmtpClient]]
 
 
 class SmtpTransport:
-    """Every ``smtp:`` and ``lmtp:`` route."""
+    """Every ``smtp:``, ``smtps:`` and ``lmtp:`` route, and every route by MX records."""
 
     def __init__(
         self,
         options: ClientOptions,
         keep: Keep | None = None,
         heard: Callable[[Smtp, Mapping[str, str]], None] | None = None,
+        *,
+        clock: Clock | None = None,
+        memory: HostMemory | None = None,
+        sources: tuple[str, ...] = (),
+        again_after: float = 5.0,
     ) -> None:
-        """``heard`` is told what each host announces to a new connection."""
+        """``heard`` is told what each host of a fixed route announces to a new connection.
+
+        ``sources``: addresses to connect from, at most one of each family. ``again_after``: seconds until a 455 is asked
+        again in the same session.
+        """
         self._options = options
         self._heard = heard
-        self._keep = keep if keep is not None else Keep()
-        self._idle: dict[Target, list[tuple[SmtpClient, asyncio.TimerHandle]]] = {}
+        self._clock = clock if clock is not None else SystemClock()
+        self._memory = memory if memory is not None else HostMemory()
+        self._sources = sources
+        self._again_after = again_after
+        self._idle = IdleConnections(keep if keep is not None else Keep())
         self._active: set[SmtpClient] = set()
         self._connecting: dict[asyncio.Task[SmtpClient], str] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._stopped = ""
 
     async def deliver(self, consignment: Consignment) -> Report:
-        """Try once; connects when no idle connection is there."""
-        route = consignment.route
-        if not isinstance(route, Smtp):
-            raise LocalProtocolError(f"not a route of this transport: {route}")
-        target = Target(route.host, route.port, route.path, route.lmtp)
-        client = self._take(target)
-        if client is not None:
-            report = await self._use(client, target, consignment, reused=True)
-            if report is not None:
-                return report
-        try:
-            client = await self._connect(target)
-        except ConnectFault as fault:
-            handed = same_for_all(consignment, Fate.NOT_NOW, fault.message, fault.reply)
-            return Report(handed, fault.host, fault.transcript)
-        if self._heard is not None:
-            self._heard(route, client.engine.announced)
-        report = await self._use(client, target, consignment, reused=False)
-        if report is None:
-            raise LocalProtocolError("a fresh connection was taken for a reused one")
-        return report
+        """Try once: a kept connection first, then the hosts in turn until everybody is settled."""
+        key = consignment.lane or str(consignment.route)
+        needs = await needs_of(consignment.message, consignment.read)
+        wanted, unable = wanted_from(consignment.message, needs, self._clock.wall())
+        errand = Errand(consignment, wanted, unable, partial(content_in, consignment.read))
+        if not errand.is_over:
+            client = self._idle.take(key)
+            if client is not None:
+                await self._use(client, key, errand, reused=True)
+        for connect, route in self._hosts(consignment):
+            if errand.is_over:
+                break
+            try:
+                client = await self._connect(connect)
+            except _Aborted as fault:
+                errand.abandon(fault.message)
+            except ConnectFault as fault:
+                errand.unreachable(fault)
+            else:
+                if self._heard is not None and route is not None:
+                    self._heard(route, client.engine.announced)
+                await self._use(client, key, errand, reused=False)
+        return errand.report()
 
     def abort(self, why: str) -> None:
-        """Close every connection that is in use or on its way."""
+        """Close every connection that is in use or on its way, and make no more."""
+        self._stopped = why
         for client in list(self._active):
             client.abort(why)
         for task in self._connecting:
@@ -83,66 +100,46 @@ class SmtpTransport:
 
     async def close(self) -> None:
         """Say QUIT on idle connections."""
-        for target in list(self._idle):
-            while (client := self._take(target)) is not None:
-                self._quit(client)
-        await asyncio.gather(*self._closing)
+        await self._idle.close()
 
-    # --- one delivery
+    # --- one host
 
-    async def _use(
-        self, client: SmtpClient, target: Target, consignment: Consignment, *, reused: bool
-    ) -> Report | None:
-        """Deliver over ``client``; None when a reused connection turned out to be dead before it said a word."""
+    async def _use(self, client: SmtpClient, key: str, errand: Errand, *, reused: bool) -> None:
+        """Negotiate over ``client``; nothing happened when a reused connection was dead before it said a word."""
+        engine = client.engine
+        now, host = self._clock.monotonic(), client.host
+        negotiation = Negotiation(
+            errand.wanted(),
+            engine.announced,
+            refused=self._memory.refused(host, now),
+            lmtp=engine.lmtp,
+            again_after=self._again_after,
+            limits=engine.limits,
+        )
         self._active.add(client)
         try:
-            fitted = await fit(consignment, client.engine.announced)
-            answers = await self._transactions(client, consignment, fitted)
-        except LocalProtocolError as fault:
-            client.abort()  # what may not be said to any host: people must look at it
-            handed = same_for_all(consignment, Fate.NEVER, fault.message)
-            return Report(handed, client.host, client.take_transcript())
+            await carry(client, negotiation, errand.content)
         except BaseException:
             client.abort()
             raise
         finally:
             self._active.discard(client)
-        if reused and answers and all(a.stage is Stage.CONNECTION and a.reply is None for a in answers.values()):
+        if negotiation.steps or negotiation.learnt:
+            self._memory.learn(host, negotiation.learnt, now)
+        if reused and is_dead(negotiation):
             client.abort()
-            return None
-        handed = tuple(fitted.refused) + tuple(_handed(n, a, client) for n, a in answers.items())
-        report = Report(tuple(sorted(handed, key=lambda one: one.number)), client.host, client.take_transcript())
-        self._put_back(client, target)
-        return report
+            return
+        errand.heard(client, negotiation)
+        if errand.is_over:
+            self._idle.put(client, key)
+        else:
+            self._idle.quit(client)
 
-    async def _transactions(self, client: SmtpClient, consignment: Consignment, fitted: Fit) -> dict[int, Answer]:
-        """As many transactions as it takes; recipient number -> its answer."""
-        answers: dict[int, Answer] = {}
-        waiting = list(fitted.numbers)
-        while waiting:
-            now, waiting = waiting[: fitted.at_once], waiting[fitted.at_once :]
-            letter = Letter(
-                fitted.reverse_path,
-                [fitted.recipients[number] for number in now],
-                consignment.read,
-                fitted.parameters,
-            )
-            heard = dict(zip(now, await client.deliver(letter), strict=True))
-            answers.update(heard)
-            if not client.is_usable:
-                left = Answer(Stage.CONNECTION, None, "the connection ended before this recipient's turn")
-                answers.update(dict.fromkeys(waiting, left))
-                break
-            again = [number for number in now if _is_overflow(heard[number])]
-            if again and any(answer.accepted for answer in heard.values()):
-                waiting = again + waiting
-        return answers
-
-    # --- connections
-
-    async def _connect(self, target: Target) -> SmtpClient:
-        """A new connection; raises ConnectFault, after ``abort`` too."""
-        task = asyncio.get_running_loop().create_task(SmtpClient.connect(target, self._options))
+    async def _connect(self, connect: _Connect) -> SmtpClient:
+        """A new connection; raises ConnectFault, _Aborted after ``abort``."""
+        if self._stopped:
+            raise _Aborted(self._stopped)
+        task = asyncio.get_running_loop().create_task(connect())
         self._connecting[task] = ""
         try:
             await asyncio.wait((task,))
@@ -154,51 +151,48 @@ class SmtpTransport:
             return task.result()
         if not task.cancelled() and task.exception() is None:
             task.result().abort(why)
-        raise ConnectFault(why, str(target))
+        raise _Aborted(why)
 
-    def _take(self, target: Target) -> SmtpClient | None:
-        """An idle connection that still stands."""
-        kept = self._idle.get(target, [])
-        while kept:
-            client, timer = kept.pop()
-            timer.cancel()
-            if client.is_usable:
-                return client
-            client.abort()
-        self._idle.pop(target, None)
-        return None
+    # --- which hosts
 
-    def _put_back(self, client: SmtpClient, target: Target) -> None:
-        kept = self._idle.setdefault(target, [])
-        full = client.messages >= self._keep.messages or len(kept) >= self._keep.connections
-        if full or self._keep.idle <= 0 or not client.is_usable:
-            self._quit(client)
+    def _hosts(self, consignment: Consignment) -> Iterator[tuple[_Connect, Smtp | None]]:
+        """Ways to connect, in turn."""
+        route = consignment.route
+        match route:
+            case Smtp():
+                options = self._options_for(route)
+                target = Target(route.host, route.port, route.path, route.lmtp)
+                if consignment.site is None:
+                    yield partial(SmtpClient.connect, target, options), route
+                    return
+            case Mx():
+                options = replace(self._options, tls=route.tls)
+            case _:
+                raise LocalProtocolError(f"not a route of this transport: {route}")
+        for exchange in consignment.site.exchanges if consignment.site is not None else ():
+            for connect in self._ways_to(exchange, options):
+                yield connect, None
+
+    def _ways_to(self, exchange: Exchange, options: ClientOptions) -> Iterator[_Connect]:
+        """All addresses of a host; one by one family after the other when a source address is to be used."""
+        target = Target(exchange.host, exchange.port)
+        endpoints = [Endpoint(target, address) for address in exchange.addresses]
+        if not self._sources:
+            yield partial(SmtpClient.connect_to, endpoints, options)
             return
-        timer = asyncio.get_running_loop().call_later(self._keep.idle, self._expire, client, target)
-        kept.append((client, timer))
+        for six, group in groupby(endpoints, key=lambda one: ":" in one.address):
+            source = next((one for one in self._sources if (":" in one) == six), "")
+            yield partial(SmtpClient.connect_to, list(group), replace(options, source=source))
 
-    def _expire(self, client: SmtpClient, target: Target) -> None:
-        self._idle[target] = [entry for entry in self._idle.get(target, []) if entry[0] is not client]
-        if not self._idle[target]:
-            del self._idle[target]
-        self._quit(client)
-
-    def _quit(self, client: SmtpClient) -> None:
-        task = asyncio.get_running_loop().create_task(client.quit())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+    def _options_for(self, route: Smtp) -> ClientOptions:
+        login = route.login
+        options = replace(self._options, tls=route.tls, implicit_tls=route.implicit_tls)
+        return options if login is None else replace(options, account=login.account, password=login.password)
 
 
-def _is_overflow(answer: Answer) -> bool:
-    return answer.stage is Stage.RCPT and answer.reply is not None and reactions.wants_fewer_recipients(answer.reply)
+class _Aborted(Exception):
+    """We were told to stop."""
 
-
-def _handed(number: int, answer: Answer, client: SmtpClient) -> Handed:
-    if answer.accepted:
-        return Handed(number, Fate.DELIVERED, answer.reply, client.security)
-    reply = answer.reply
-    if reply is None or answer.stage is Stage.CONNECTION:
-        return Handed(number, Fate.NOT_NOW, reply, answer.fault, answer.uncertain)
-    if reply.is_permanent and not _is_overflow(answer):
-        return Handed(number, Fate.NEVER, reply, f"refused at {answer.stage.value}")
-    return Handed(number, Fate.NOT_NOW, reply, f"refused for now at {answer.stage.value}")
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message

@@ -22,6 +22,10 @@ LOOPS_BACK: Final = Reply(554, "The best mail host of the recipient's domain is 
 DNS_FAILED: Final = Reply(451, "The DNS gave no usable answer about the recipient's domain", "4.4.3")
 NO_COMMON_FAMILY: Final = Reply(451, "The recipient's mail hosts have no address of an IP version in use here", "4.4.4")
 
+# --- TLS that is owed to a destination and was not had (RFC 3463 section 3.8)
+TLS_NOT_OFFERED: Final = Reply(451, "TLS is required for this destination and its mail host offers none", "4.7.4")
+TLS_FAILED: Final = Reply(451, "TLS is required for this destination and could not be established", "4.7.5")
+
 # --- what the next hop cannot be asked for, as its EHLO shows
 TOO_LARGE: Final = Reply(552, "The message is larger than the next hop takes", "5.3.4")
 NEEDS_CONVERSION: Final = Reply(

@@ -1,0 +1,213 @@
+"""What was leased finds its way: to its site's lane, to a hold for want of a route, or back while its lane is closed.
+
+Entering never waits; what must wait (names to be looked up, the spool) is done in turn by tasks of its own and by
+``do_chores``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+from postroad.clock import Clock
+from postroad.delivery.lane import Job, Lane, Turn
+from postroad.delivery.lanes import Lanes
+from postroad.delivery.leases import Leases
+from postroad.delivery.routing import Hold, Route, Routes
+from postroad.delivery.rules import Rule
+from postroad.delivery.sites import Place, Places
+from postroad.delivery.standing import Standing
+from postroad.envelope import Batch, Draft
+from postroad.errors import NotFound, SpoolError
+from postroad.observe.log import get_logger
+from postroad.spool.interface import Spool
+
+_log = get_logger("delivery")
+
+#: Destinations that are looked up at the same time.
+_LOOK_UPS: Final = 100
+#: Seconds for which mail sleeps whose way could not be found by a fault of ours.
+_FAULT: Final = 60.0
+
+
+class Entrance:
+    """One for each runner."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        clock: Clock,
+        leases: Leases,
+        lanes: Lanes,
+        standing: Standing,
+        places: Places,
+        rule_of: Callable[[str], Rule],
+    ) -> None:
+        self._spool = spool
+        self._clock = clock
+        self._leases = leases
+        self._lanes = lanes
+        self._standing = standing
+        self._places = places
+        self._turned_away: dict[Lane, list[Batch]] = {}
+        self._to_hold: list[tuple[Batch, Hold]] = []
+        self._turns: list[tuple[Lane, Turn]] = []
+        self._sought: dict[tuple[str, Route], list[Job]] = {}
+        self._look_ups: set[asyncio.Task[None]] = set()
+        self._look_up_places = asyncio.Semaphore(_LOOK_UPS)
+        self._rule_of = rule_of
+        self.routes = Routes({})
+        self.on_placed: Callable[[], None] = lambda: None
+        """Called when something found its lane, or not, after a look-up."""
+
+    # --- entering
+
+    def enter(self, batch: Batch) -> None:
+        """A batch that is leased to us."""
+        before = self._lanes.find(batch)
+        if before is not None:
+            # Our own lease ran out (the clock was set): the work goes on under the new one. Other recipients of the
+            # message stay away until this is over: their lease runs out by itself.
+            if _numbers(before.batch) == _numbers(batch):
+                before.batch = batch
+            return
+        route = self.routes.of(batch.destination)
+        if isinstance(route, Hold):
+            self._to_hold.append((batch, route))
+            return
+        job = Job(batch, route)
+        place = self._places.known(batch.destination, route)
+        if place is not None:
+            self._put(job, place)
+        else:
+            self._seek(job)
+
+    def has_room(self, draft: Draft) -> bool:
+        """Whether all of a message that is about to be accepted could go, or wait its turn, at once."""
+        if self._lanes.room < len(draft.recipients):
+            return False
+        for recipient in draft.recipients:
+            route = self.routes.of(recipient.destination)
+            if isinstance(route, Hold):
+                return False
+            place = self._places.known(recipient.destination, route)
+            lane = self._lanes.known(place) if place is not None else None
+            if lane is not None and (lane.is_full or lane.back_off.until is not None):
+                return False
+        return True
+
+    def turned(self, lane: Lane, turn: Turn) -> None:
+        """A site's standing changed."""
+        self._turns.append((lane, turn))
+
+    def _put(self, job: Job, place: Place) -> None:
+        lane = self._lanes.lane(place)
+        destination = job.batch.destination
+        lane.remember(destination)
+        lane.bind(self._rule_of(destination))
+        if lane.back_off.is_shut(self._clock.wall()) or not self._lanes.add(lane, job):
+            self._lanes.drop(job)
+            self._turned_away.setdefault(lane, []).append(job.batch)
+
+    # --- looking up
+
+    def _seek(self, job: Job) -> None:
+        self._lanes.hold(job)
+        key = (job.batch.destination, job.route)
+        if key in self._sought:
+            self._sought[key].append(job)
+            return
+        self._sought[key] = [job]
+        task = asyncio.get_running_loop().create_task(self._find(*key), name="look up a site")
+        self._look_ups.add(task)
+        task.add_done_callback(self._look_ups.discard)
+
+    async def _find(self, destination: str, route: Route) -> None:
+        try:
+            async with self._look_up_places:
+                place = await self._places.find(destination, route)
+        except Exception as fault:
+            _log.error("site not found", destination=destination, fault=str(fault), exc_info=True)
+            await self._give_up_for_now(destination, self._sought.pop((destination, route), []))
+            return
+        for job in self._sought.pop((destination, route), []):
+            self._put(job, place)
+        self.on_placed()
+
+    async def _give_up_for_now(self, destination: str, jobs: list[Job]) -> None:
+        for job in jobs:
+            self._lanes.drop(job)
+        await self._leases.give_back(job.batch for job in jobs)
+        await self._spool.postpone(destination, self._clock.wall() + _FAULT)
+
+    # --- what must be waited for
+
+    @property
+    def has_chores(self) -> bool:
+        """Whether ``do_chores`` has something to do."""
+        return bool(self._turned_away or self._to_hold or self._turns)
+
+    async def do_chores(self) -> None:
+        """Tell the spool what entering and delivering brought about; what fails is logged, and its lease runs out."""
+        while self.has_chores:
+            turns, self._turns = self._turns, []
+            away, self._turned_away = self._turned_away, {}
+            to_hold, self._to_hold = self._to_hold, []
+            for lane, turn in turns:
+                await _tried(self._standing.shut(lane) if turn is Turn.SHUT else self._standing.opened(lane))
+            for lane, batches in away.items():
+                await _tried(self._standing.turn_away(lane, batches))
+            for batch, route in to_hold:
+                await _tried(self._hold(batch, route))
+
+    async def probe(self) -> None:
+        """Let a delivery try every site that is left alone."""
+        for lane in self._lanes.lanes:
+            if lane.back_off.until is not None:
+                lane.back_off.end(self._clock.wall())
+                await self._standing.wake(lane)
+
+    async def _hold(self, batch: Batch, route: Hold) -> None:
+        try:
+            await self._spool.hold(batch.message.id, route.reason, [one.number for one in batch.message.recipients])
+        except NotFound:
+            return
+        await self._leases.give_back((batch,))
+        _log.info("held", message=batch.message.id, destination=batch.destination, reason=route.reason)
+
+    # --- routes that changed, and the end
+
+    def enter_again(self) -> None:
+        """All that has not begun finds its way by the routes of now."""
+        for batch in self._take_waiting():
+            self.enter(batch)
+
+    async def give_back_all(self) -> None:
+        """All that has not begun goes back."""
+        for task in self._look_ups:
+            task.cancel()
+        away = [batch for batches in self._turned_away.values() for batch in batches]
+        held = [batch for batch, _ in self._to_hold]
+        self._turned_away, self._to_hold, self._turns = {}, [], []
+        await self._leases.give_back([*self._take_waiting(), *away, *held])
+
+    def _take_waiting(self) -> Iterable[Batch]:
+        jobs = [job for lane in self._lanes.lanes for job in self._lanes.take_all(lane)]
+        for sought in self._sought.values():
+            for job in sought:
+                self._lanes.drop(job)
+            jobs += sought
+            sought.clear()
+        return [job.batch for job in jobs]
+
+
+async def _tried(work: Awaitable[None]) -> None:
+    try:
+        await work
+    except SpoolError as fault:
+        _log.error("queue not changed", fault=fault.message)
+
+
+def _numbers(batch: Batch) -> set[int]:
+    return {one.number for one in batch.message.recipients}
