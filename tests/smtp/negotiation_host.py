@@ -14,12 +14,21 @@ from postroad.smtp.parameters import Given, Traits
 from postroad.smtp.states import Verb
 
 #: What a modern host announces.
-ALL = {
-    keyword: ""
-    for keyword in (
-        "PIPELINING SIZE 8BITMIME SMTPUTF8 DSN AUTH MT-PRIORITY DELIVERBY REQUIRETLS FUTURERELEASE ENHANCEDSTATUSCODES"
-    ).split(" ")
-}
+ALL = dict.fromkeys(
+    (
+        "PIPELINING",
+        "SIZE",
+        "8BITMIME",
+        "SMTPUTF8",
+        "DSN",
+        "AUTH",
+        "MT-PRIORITY",
+        "DELIVERBY",
+        "REQUIRETLS",
+        "FUTURERELEASE",
+    ),
+    "",
+)
 BINARY = {**ALL, "CHUNKING": "", "BINARYMIME": ""}
 KANA = Mailbox("kana", "example.net")
 EIGHT_BIT = ContentNeeds(eight_bit=True)

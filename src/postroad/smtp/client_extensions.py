@@ -41,7 +41,7 @@ KNOWN: Final = ExtensionSet(
         REQUIRETLS,
         MT_PRIORITY,
         deliver_by(),
-        future_release(timedelta(days=9999), lambda: datetime(9999, 12, 31, tzinfo=UTC)),
+        future_release(timedelta(days=9999), lambda: datetime(1970, 1, 1, tzinfo=UTC)),
     )
 )
 

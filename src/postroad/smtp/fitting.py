@@ -19,51 +19,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from postroad.errors import LocalProtocolError
 from postroad.replies import Reply
 from postroad.smtp import undeliverable
 from postroad.smtp.client_commands import Mail, Rcpt, mail_line, rcpt_line
-from postroad.smtp.extensions import (
-    BINARYMIME,
-    CHUNKING,
-    DSN,
-    EIGHTBITMIME,
-    MT_PRIORITY,
-    REQUIRETLS,
-    SMTPUTF8,
-    auth,
-    deliver_by,
-    future_release,
-    size,
-)
+from postroad.smtp.client_extensions import KNOWN
+from postroad.smtp.extensions import BINARYMIME, CHUNKING, DSN, EIGHTBITMIME, SMTPUTF8
 from postroad.smtp.extensions.body import BODY, Body
 from postroad.smtp.extensions.deliverby import BY, DeliverBy, may_drop
 from postroad.smtp.extensions.dsn import NOTIFY, Notify
 from postroad.smtp.extensions.requiretls import TLS_REQUIRED
 from postroad.smtp.extensions.size import SIZE
 from postroad.smtp.extensions.smtputf8 import UTF8
-from postroad.smtp.parameters import NOTHING_GIVEN, ExtensionSet, Given, OnRefusal, Parameter
+from postroad.smtp.parameters import NOTHING_GIVEN, Given, OnRefusal, Parameter
 from postroad.smtp.wanted import Form, Wanted
 
 Values = dict[Parameter[Any], Any]
 
 #: Every extension with parameters that a sender may wish for.
-WISHES: Final = ExtensionSet(
-    (
-        size(0),
-        EIGHTBITMIME,
-        SMTPUTF8,
-        DSN,
-        auth(()),
-        REQUIRETLS,
-        MT_PRIORITY,
-        deliver_by(),
-        future_release(timedelta(days=9999), lambda: datetime(9999, 12, 31, tzinfo=UTC)),
-    )
-)
+WISHES: Final = KNOWN
 
 _NUMBER: Final = re.compile(r"[0-9]{1,20}\Z")
 

@@ -10,7 +10,6 @@ What a reply means is ``reactions.react``; what can be asked for at all is ``fit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from postroad.envelope import Step
@@ -63,7 +62,8 @@ class Negotiation:
     ) -> None:
         """``announced``: the host's EHLO; ``refused``: keywords that it refused of late, left out from the start.
 
-        ``lmtp``: the host delivers itself (RFC 2033), so that nothing is "relayed". ``adapt`` False: the first refusal is the last. ``again_after``: seconds until a 455 is asked again, 30 at most.
+        ``lmtp``: the host delivers itself, so that it keeps any time limit. ``adapt`` False: the first refusal is the
+        last. ``again_after``: seconds until a 455 is asked again, 30 at most.
         ``chunking``: content goes by BDAT where the host takes it. ``never_as_null``: mail for those with NOTIFY=NEVER
         goes with the null reverse-path to a host without DSN, as RFC 3461 section 5.2.2 (d) allows.
         """
@@ -329,8 +329,9 @@ class Negotiation:
     def _settle(self, person: Person, verdict: Verdict, answer: Answer, note: str) -> None:
         del self._pending[person.number]
         said = self._said(person.request.terms)
-        settled = settling.settle(self._wanted, person, verdict, answer, note, said=said, fitted=self._mail)
-        self.settled[person.number] = replace(settled, relayed=False) if self._lmtp else settled
+        self.settled[person.number] = settling.settle(
+            self._wanted, person, verdict, answer, note, said=said, fitted=self._mail, lmtp=self._lmtp
+        )
 
     def _send_null_path(self, person: Person) -> None:
         """RFC 3461 section 5.2.2 (d): the host knows of no NEVER, so that it gets nobody to report to."""

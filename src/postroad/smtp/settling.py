@@ -138,6 +138,7 @@ def settle(
     *,
     said: Given,
     fitted: Mapping[Parameter[Any], Any],
+    lmtp: bool,
 ) -> Settled:
     """The end for one recipient; ``said``: the parameters of MAIL, ``fitted``: those before anything was refused."""
     wishes = wanted.recipients[person.number][1]
@@ -152,12 +153,12 @@ def settle(
         stage=answer.stage.name,
         note=note,
         uncertain=answer.uncertain,
-        relayed=verdict is Verdict.DELIVERED and _is_report_owed(wanted, wishes, told, said),
+        relayed=verdict is Verdict.DELIVERED and _is_report_owed(wanted, wishes, told, said, lmtp),
         dropped=tuple(dropped),
     )
 
 
-def _is_report_owed(wanted: Wanted, wishes: Given, told: Given, said: Given) -> bool:
+def _is_report_owed(wanted: Wanted, wishes: Given, told: Given, said: Given, lmtp: bool) -> bool:
     """A "relayed" report: NOTIFY with SUCCESS, or a time limit in mode N, of which the host knows nothing.
 
     RFC 3461 section 5.2.2 (b), (d) and (e); RFC 2852 section 4.1.4.2.
@@ -167,4 +168,4 @@ def _is_report_owed(wanted: Wanted, wishes: Given, told: Given, said: Given) -> 
         return False
     if wish is not None and Notify.SUCCESS in wish and NOTIFY not in told:
         return True
-    return BY in wanted.parameters and BY not in said
+    return BY in wanted.parameters and BY not in said and not lmtp  # LMTP is the delivery itself: in time

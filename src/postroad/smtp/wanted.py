@@ -101,6 +101,9 @@ class Settled:
     uncertain: bool = False
     """The reply to the content was lost: the host may have it (RFC 1047)."""
     relayed: bool = False
-    """DELIVERED, but the host sends no reports for it: a "relayed" report is owed (RFC 3461 5.2.2, RFC 2852 4.1.4.2)."""
+    """DELIVERED, but the host sends no reports for it: one is owed by us (RFC 3461 section 5.2.2, RFC 2852 4.1.4.2).
+
+    It says "relayed"; after LMTP, which is the delivery, "delivered".
+    """
     dropped: tuple[str, ...] = ()
     """The keywords that the sender gave and this host was not told."""
