@@ -16,7 +16,6 @@ from postroad.envelope import Attempt, JournalEntry, MessageId, Recipient, Store
 from postroad.errors import NotFound, PostroadError
 from postroad.replies.classify import Rules
 from postroad.spool.interface import JournalQuery, MessageQuery, QueueGroup, SpoolView
-from postroad.spool.transitions import cause_of
 
 #: Messages that one question to the spool asks for.
 _PAGE: Final = 200
@@ -176,7 +175,7 @@ class QueueDesk:
         """Who beside this recipient waits."""
         if one.state not in WAITING:
             return NOBODY
-        key = cause_of(one.reply, one.note)
+        key = _cause(one)
         query = MessageQuery(state=one.state, destination=one.destination)
         here = await self._count("destination", query, one.destination)
         if not key:
@@ -213,6 +212,13 @@ class QueueDesk:
     def _shard_of(message_id: MessageId) -> int:
         shard = message_id.partition("-")[0]
         return int(shard) if shard.isascii() and shard.isdecimal() else -1
+
+
+def _cause(one: Recipient) -> str:
+    """What ``summary`` counts a recipient under, by reply (QueueGroup.key)."""
+    if one.reply is None:
+        return one.note[:200]
+    return f"{one.reply.code} {one.reply.enhanced}" if one.reply.enhanced is not None else str(one.reply.code)
 
 
 def _together(one: QueueGroup, other: QueueGroup) -> QueueGroup:

@@ -32,8 +32,6 @@ ACTIONS: Final = {
 HELD_BY_OPERATOR: Final = "held by the operator"
 DROPPED: Final = "dropped by the operator"
 BOUNCED: Final = "given up by the operator"
-#: The route of the journal line of a drop.
-OPERATOR: Final = "operator"
 
 _AT_ONCE: Final = 64
 _LEASE: Final = 120.0
@@ -48,8 +46,8 @@ class Bouncer(Protocol):
         """Fail these recipients now (None: all that wait) and report it; gives how many it were."""
         ...
 
-    def wake(self) -> None:
-        """Look at the queue now."""
+    async def probe(self) -> None:
+        """End the time of every host that is left alone, since it did not answer, and look at the queue now."""
         ...
 
 
@@ -137,7 +135,7 @@ class QueueActions:
                 done.recipients = await self._each(wanted, lambda m, n: self._bounce(m, n, note))
         done.busy = max(counted - done.recipients, 0)
         if self._bouncer is not None and action in ("retry", "release"):
-            self._bouncer.wake()
+            await self._bouncer.probe()
 
     async def _retry(self, wanted: QueueFilter, now: float) -> int:
         if wanted.looks_closer:
@@ -169,7 +167,7 @@ class QueueActions:
 
     async def _fail(self, batch: Batch, now: float, note: str) -> int:
         results = tuple(Result(one.number, Outcome.FAILED, one.reply, note) for one in batch.message.recipients)
-        settled = await self._spool.settle(batch, Attempt(now, 0.0, OPERATOR, "", results))
+        settled = await self._spool.settle(batch, Attempt(now, 0.0, "", "", results))
         return len(results) if settled else 0
 
     async def _bounce(self, message_id: MessageId, numbers: Sequence[int], note: str) -> int:

@@ -62,9 +62,16 @@ class Server:
         """What stands at ``path``, as it is."""
         return self._ask("GET", path)[1]
 
-    def send(self, method: str, path: str, body: object = None, query: Mapping[str, object] | None = None) -> Any:
-        """Change something; gives the answer's document, None when it has none."""
-        status, octets = self._ask(method, path, query, body)
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        query: Mapping[str, object] | None = None,
+        patience: float = 0.0,
+    ) -> Any:
+        """Change something; gives the answer's document, None when it has none; ``patience`` as for ``get``."""
+        status, octets = self._ask(method, path, query, body, patience)
         return self._json(status, octets) if octets else None
 
     def _ask(
@@ -75,8 +82,8 @@ class Server:
         body: object = None,
         patience: float = 0.0,
     ) -> tuple[int, bytes]:
-        given = {key: value for key, value in (query or {}).items() if value not in (None, "")}
-        target = API + path + (f"?{urlencode(given)}" if given else "")
+        given = {key: value for key, value in (query or {}).items() if value not in (None, "", [])}
+        target = API + path + (f"?{urlencode(given, doseq=True)}" if given else "")
         connection, headers = self._connection(self.timeout + patience)
         octets = None if body is None else json.dumps(body).encode()
         if method in ("POST", "PUT"):
@@ -146,6 +153,15 @@ def segment(text: str) -> str:
 
 def server_options(command: F) -> F:
     """The options of every verb that asks the server; the verb gets ``server`` and ``as_json``."""
+    return _server_options(command, ("--state", "--state-dir"))
+
+
+def queue_server_options(command: F) -> F:
+    """The same where ``--state`` is a state of recipients."""
+    return _server_options(command, ("--state-dir",))
+
+
+def _server_options(command: F, folder: tuple[str, ...]) -> F:
     import functools
 
     @functools.wraps(command)
@@ -157,7 +173,9 @@ def server_options(command: F) -> F:
     for option in reversed(
         (
             click.option("--url", default="", envvar="POSTROAD_URL", help="Ask this server: http://127.0.0.1:8025"),
-            click.option("--state", type=click.Path(path_type=Path), envvar="POSTROAD_STATE", help="Its state folder."),
+            click.option(
+                *folder, "state", type=click.Path(path_type=Path), envvar="POSTROAD_STATE", help="Its state folder."
+            ),
             click.option("--config", type=click.Path(path_type=Path), envvar="POSTROAD_CONFIG", help="Its config."),
             click.option("--answer-timeout", type=float, default=10.0, help="Seconds to wait for an answer."),
             click.option("--json", "as_json", is_flag=True, help="Print the API's document."),

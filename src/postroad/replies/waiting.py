@@ -81,8 +81,8 @@ class Waiting:
             ("means", self._means(one)),
             ("sure", self._sure(one)),
             ("who", self._who(one)),
-            ("changed", [self._step(step) for step in one["steps"]]),
-            ("others", self._others(one)),
+            ("changed", [self.step(step) for step in one["steps"]]),
+            ("others", self._others(one, len(alike) - 1)),
             ("told", [self._words["told"][one["told"]]] if one["told"] else []),
             ("do", self._do(why, one)),
         )
@@ -94,7 +94,9 @@ class Waiting:
         to = self._vocabulary["language"]["separator"].join(names)
         if len(alike) > len(names):
             to = self._words["headline"]["more"].format(to=to, n=len(alike) - len(names))
-        return self._words["headline"][_ending(alike[0])].format(to=to)
+        words, ending = self._words["headline"], _ending(alike[0])
+        many = words.get(f"{ending}_many", words[ending])
+        return (many if len(alike) > 1 else words[ending]).format(to=to)
 
     def _now(self, why: Document, one: Document) -> str:
         words = self._words["now"]
@@ -126,20 +128,20 @@ class Waiting:
         elif one["note"] and last:
             said = [words["no_reply"].format(note=one["note"])]
         else:
-            return [] if one["attempts"] else [words["none_yet"]]
+            return []
         if one["reply"] and one["note"] and one["state"] != "held":
             said.append(str(one["note"]))
-        return [*said, *self._heard(last)] if last else said
+        return [*said, self._heard(last, bool(one["reply"]))] if last else said
 
-    def _heard(self, last: Document) -> list[str]:
+    def _heard(self, last: Document, answered: bool) -> str:
         """From whom the reply came, to what, how, and when."""
         words = self._words["reply"]
         parts = [words["from"].format(host=last["host"])] if last["host"] else []
         if last["stage"]:
             stage = self._vocabulary["commands"].get(last["stage"], last["stage"])
-            parts.append(words["stage"].format(stage=stage))
+            parts.append(words["stage" if answered else "at"].format(stage=stage))
         parts += [last["security"]] if last["security"] else []
-        return [" · ".join([*parts, self._clock(last["at"])])]
+        return " · ".join([*parts, self._clock(last["at"])])
 
     def _uncertain(self, one: Document) -> list[str]:
         if not one["uncertain"] or one["state"] == "held":
@@ -187,7 +189,8 @@ class Waiting:
         said = words["other"].format(actor=found["actor"]["label"])
         return [said, help_] if help_ else [said]
 
-    def _step(self, step: Document) -> str:
+    def step(self, step: Document) -> str:
+        """One rung of the parameter ladder."""
         words = self._words["steps"]
         parameters = self._vocabulary["language"]["separator"].join(step["parameters"])
         span = self.span(step["waited"])
@@ -197,8 +200,12 @@ class Waiting:
             return words["remembered"].format(step=said)
         return words["after"].format(step=said, command=step["command"], reply=" ".join(_lines(step["reply"])))
 
-    def _others(self, one: Document) -> list[str]:
-        others, to = one["others"], one["destination"]
+    def _others(self, one: Document, told: int) -> list[str]:
+        """Who else waits, beside ``told`` that the headline names."""
+        to, found = one["destination"], one["others"]
+        others = {name: max(found[name] - told, 0) for name in ("destination", "cause")} | {
+            "elsewhere": found["elsewhere"]
+        }
         if one["state"] not in _CHOICES:
             return []
         said = []
@@ -215,16 +222,15 @@ class Waiting:
     # ── what one may do ─────────────────────────────────────────────────────
 
     def _do(self, why: Document, one: Document) -> list[str]:
-        words = self._words["do"]
-        said = []
-        for choice in _CHOICES.get(one["state"], ()):
-            command = words[choice] if choice == "wait" else f"postroad queue {choice} {why['id']}"
-            said.append(command if choice == "wait" else f"{command}  {words[choice]}")
-        if one["others"]["destination"] and _is_name(one["destination"]):
-            said.append(f"postroad queue list --destination {one['destination']}  {words['list']}")
-        if one["reply"]:
-            said.append(f"postroad explain {_number(one['reply'])}  {words['explain']}")
-        return said + self._postmaster(one)
+        words, choices = self._words["do"], _CHOICES.get(one["state"], ())
+        commands = [(f"postroad queue {choice} {why['id']}", choice) for choice in choices if choice != "wait"]
+        if one["others"]["destination"] >= 1 and _is_name(one["destination"]):
+            commands.append((f"postroad queue list --destination {one['destination']}", "list"))
+        if one["reply"] and one["state"] != "delivered":
+            commands.append((f"postroad explain {_number(one['reply'])}", "explain"))
+        cells = max((len(command) for command, _ in commands), default=0)
+        said = [f"{command:{cells}}  {words[name]}" for command, name in commands]
+        return [words["wait"]] * ("wait" in choices) + said + self._postmaster(one)
 
     def _postmaster(self, one: Document) -> list[str]:
         """Who to ask when a host refuses parameters for a time, and the time does not end (RFC 5321 section 4.1.1.11)."""
