@@ -161,7 +161,8 @@ def _omit(kind: OnRefusal) -> Callable[[Situation], Request | None]:
 def _seven_bit(situation: Situation) -> Request | None:
     if BODY not in situation.carried or not situation.needs.can_be_seven_bit:
         return None
-    return situation.request.without(Verb.MAIL, frozenset((BODY,))).with_terms(form=Form.SEVEN_BIT, bdat=False)
+    bdat = situation.request.terms.bdat and situation.carried[BODY] is not Body.BINARYMIME
+    return situation.request.without(Verb.MAIL, frozenset((BODY,))).with_terms(form=Form.SEVEN_BIT, bdat=bdat)
 
 
 def _one_recipient(situation: Situation) -> Request | None:

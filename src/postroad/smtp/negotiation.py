@@ -86,10 +86,10 @@ class Negotiation:
         self._pending: dict[int, Person] = {}
         fitted = fit(wanted, announced)
         self._mail: Values = fitted.mail
-        bdat = fitted.bdat or (chunking and "CHUNKING" in announced)
-        self._begin(fitted, Request(Terms(form=fitted.form, bdat=bdat)))
+        self._begin(fitted, bdat=fitted.bdat or (chunking and "CHUNKING" in announced))
 
-    def _begin(self, fitted: Fitted, request: Request) -> None:
+    def _begin(self, fitted: Fitted, *, bdat: bool) -> None:
+        request = Request(Terms(form=fitted.form, bdat=bdat))
         for number, (path, _) in self._wanted.recipients.items():
             if number in fitted.rcpt:
                 self._pending[number] = Person(number, path, fitted.rcpt[number], request)
@@ -203,7 +203,7 @@ class Negotiation:
         for person in list(self._pending.values()):
             last = person.last
             if last is not None and last.reply is not None:
-                self._settle(person, Verdict.RETRY_CHANGED, last, f"{person.tried(_COMMANDS[last.stage])}; {note}")
+                self._settle(person, Verdict.RETRY_CHANGED, last, f"{person.untried(_COMMANDS[last.stage])}; {note}")
             else:
                 self._settle(person, verdict, Answer(Stage.CONNECTION, None), note)
 

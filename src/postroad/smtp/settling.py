@@ -87,11 +87,19 @@ class Person:
     def tried(self, command: Verb) -> str:
         """What was refused and what was tried, for people."""
         carried, gone = self.refused.get(command, ()), self.gone.get(command, ())
-        text = f"{command.value} with {', '.join(carried) or 'no parameter'} was refused"
+        text = self._refused_with(command)
         kept = [keyword for keyword in carried if keyword not in gone]
         if gone:
             text += f", and without {', '.join(gone)} too"
         return f"{text}; {', '.join(kept)} must not be left out" if gone and kept else text
+
+    def untried(self, command: Verb) -> str:
+        """What was refused and what would have been tried next, for people."""
+        gone = self.gone.get(command, ())
+        return f"{self._refused_with(command)}, to be asked again{' without ' if gone else ''}{', '.join(gone)}"
+
+    def _refused_with(self, command: Verb) -> str:
+        return f"{command.value} with {', '.join(self.refused.get(command, ())) or 'no parameter'} was refused"
 
 
 class Record:
