@@ -79,7 +79,13 @@ def read(octets: bytes, utf8: bool = False) -> Read:
     assert isinstance(parts[0], EmailMessage)
     for part in parts:
         assert not part.defects
-    return Read(octets, message, parts[0].get_content().replace("\r\n", "\n"), _status(parts[1]), parts[2] if len(parts) > 2 else None)
+    return Read(
+        octets,
+        message,
+        parts[0].get_content().replace("\r\n", "\n"),
+        _status(parts[1]),
+        parts[2] if len(parts) > 2 else None,
+    )
 
 
 def check_octets(octets: bytes, utf8: bool = False) -> None:
@@ -102,7 +108,7 @@ def _status(part: Message) -> list[dict[str, str]]:
         assert part.get_content_type() == "message/global-delivery-status"
         octets = part.get_payload(decode=True)
         if octets is None:  # the parser takes every message/* for a message
-            octets = b"".join(one.as_bytes() for one in part.get_payload())  # type: ignore[union-attr,misc]
+            octets = b"".join(one.as_bytes() for one in part.get_payload())  # type: ignore[union-attr]
         assert isinstance(octets, bytes)
         texts = octets.decode("utf-8").replace("\r\n", "\n").strip("\n").split("\n\n")
         blocks = [dict(line.split(": ", 1) for line in text.split("\n")) for text in texts]

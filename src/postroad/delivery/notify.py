@@ -119,7 +119,8 @@ class Notifier:
             owed.setdefault(kind, []).append((recipient, result, wishes))
         return owed
 
-    def _kind(self, result: Result, attempt: Attempt, wishes: Wishes) -> Kind | None:
+    @staticmethod
+    def _kind(result: Result, attempt: Attempt, wishes: Wishes) -> Kind | None:
         """What the sender is to be told of a result; None: nothing."""
         match result.outcome:
             case Outcome.FAILED:
@@ -127,10 +128,11 @@ class Notifier:
             case Outcome.DEFERRED if result.delay_told:
                 return Kind.DELAYED if wishes.wants(Notify.DELAY, unasked=True) else None
             case Outcome.DELIVERED:
-                return self._good_news(result, attempt, wishes)
+                return Notifier._good_news(result, attempt, wishes)
         return None
 
-    def _good_news(self, result: Result, attempt: Attempt, wishes: Wishes) -> Kind | None:
+    @staticmethod
+    def _good_news(result: Result, attempt: Attempt, wishes: Wishes) -> Kind | None:
         wanted = wishes.wants(Notify.SUCCESS, unasked=False)
         if attempt.route.startswith(_LOCAL):
             # An LMTP server that knows DSN reports by itself; else its 250 is the delivery (RFC 2033 section 4.2).
@@ -138,14 +140,16 @@ class Notifier:
             return Kind.DELIVERED if wanted and final else None
         if result.relayed and wanted:
             return Kind.RELAYED
-        return Kind.RELAYED if wishes.owes_by_report(self._clock.wall()) else None
+        return Kind.RELAYED if wishes.owes_for_time(result.relayed, attempt.at) else None
 
     def _double(self, kind: Kind, recipient: Recipient, wishes: Wishes) -> bool:
         """Whether the postmaster hears of it: of failures, unless he is the one that cannot be reached."""
         if kind is not Kind.FAILED or wishes.notify == Notify.NEVER:
             return False
-        local = recipient.forward_path.rpartition("@")[0] or recipient.forward_path
-        same_host = recipient.destination in ("", self._postmaster.destination)
+        local, at, _ = recipient.forward_path.rpartition("@")
+        if not at:  # the bare <Postmaster> of RFC 5321 section 4.5.1
+            return False
+        same_host = recipient.destination == self._postmaster.destination
         return not (same_host and local.lower() == self._postmaster.local_part.lower())
 
     # What they are told

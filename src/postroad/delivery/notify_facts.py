@@ -10,6 +10,7 @@ from typing import Final
 from postroad.envelope import Attempt, Recipient, Result, Step, StoredMessage
 from postroad.message.report_facts import Kind, OriginalAddress, Reported
 from postroad.replies import Reply
+from postroad.smtp import undeliverable
 from postroad.smtp.commands import read_parameters
 from postroad.smtp.extensions import DSN, deliver_by
 from postroad.smtp.extensions.deliverby import BY, DeliverBy
@@ -21,6 +22,8 @@ _KNOWN: Final = ExtensionSet((DSN, deliver_by()))
 _ANYBODY: Final = Traits()
 #: Parameters whose loss the sender is told of.
 _TOLD: Final = ("RET", "ENVID", "NOTIFY", "ORCPT", "BY")
+#: What no host has said.
+_OURS: Final = frozenset(reply for reply in vars(undeliverable).values() if isinstance(reply, Reply))
 _WORD: Final = re.compile(r"[A-Z0-9-]{2,40}")
 
 
@@ -59,11 +62,14 @@ class Wishes:
         replies = (step.reply for step in reversed(self.steps) if set(step.parameters) & set(_TOLD))
         return next((reply for reply in replies if reply is not None), None)
 
-    def owes_by_report(self, now: float) -> bool:
-        """Whether BY alone makes a "relayed" report due (RFC 2852 sections 4.1.4 and 4.1.4.2)."""
+    def owes_for_time(self, lost: bool, at: float) -> bool:
+        """Whether BY alone makes a "relayed" report due for a relay at ``at`` (RFC 2852 sections 4.1.4 and 4.1.4.2).
+
+        ``lost``: the host behind knows nothing of the limit.
+        """
         if self.by is None or self.deliver_by is None or self.notify == Notify.NEVER:
             return False
-        return self.by.trace or ("BY" in self.dropped and now < self.deliver_by)
+        return self.by.trace or (lost and at < self.deliver_by)
 
 
 def wishes_of(message: StoredMessage, recipient: Recipient, attempt: Attempt) -> Wishes:
@@ -104,11 +110,12 @@ def reported(
     """One recipient of a report of this kind, made at ``now``; ``until`` is when it will be given up."""
     attempt = wishes.attempt
     made = attempt.route != ""  # without a route the operator, or the time, has ended it
-    earlier = result.reply is None and not made and recipient.reply is not None
+    earlier = not made and recipient.reply is not None and result.reply in (None, recipient.reply)
     reply = recipient.reply if earlier else result.reply
-    own = result.reply is not None and not (attempt.host and result.stage)
+    own = reply in _OURS or (made and not attempt.host)
     local = attempt.route.startswith("maildir:")
     bad = kind in (Kind.FAILED, Kind.DELAYED)
+    timed = kind is Kind.RELAYED and not wishes.wants(Notify.SUCCESS, unasked=False)
     late = kind is Kind.DELAYED and wishes.deliver_by is not None and wishes.deliver_by <= now
     return Reported(
         address=recipient.forward_path,
@@ -121,11 +128,13 @@ def reported(
         note=result.note if bad and not local else "",  # a path of this machine is nobody's business
         local=local,
         earlier=earlier,
+        ended=kind is Kind.FAILED and not made and not result.expired,
         expired=result.expired,
         uncertain=result.uncertain,
         attempted_at=attempt.at if made else None,
         retry_until=until,
-        dropped=wishes.dropped if kind is Kind.RELAYED else (),
+        dropped=_dropped(wishes, timed and result.relayed) if kind is Kind.RELAYED else (),
+        timed=timed,
         silenced=kind is Kind.RELAYED and wishes.notify is not None and Notify.FAILURE not in wishes.notify,
         refusal=wishes.refusal if kind is Kind.RELAYED else None,
         parameter=_parameter(wishes, result) if kind is Kind.DELAYED else "",
@@ -147,6 +156,10 @@ def _status(kind: Kind, reply: Reply | None, *, expired: bool, stage: str, local
     if local:
         return f"{severity}.3.0"
     return f"{severity}.4.1" if stage in ("CONNECT", "GREETING") else f"{severity}.4.2" if stage else f"{severity}.0.0"
+
+
+def _dropped(wishes: Wishes, time_lost: bool) -> tuple[str, ...]:
+    return (*wishes.dropped, "BY") if time_lost and "BY" not in wishes.dropped else wishes.dropped
 
 
 def _parameter(wishes: Wishes, result: Result) -> str:

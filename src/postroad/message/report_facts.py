@@ -50,6 +50,8 @@ class Reported:
     """The mailbox is here: there is no other server."""
     earlier: bool = False
     """``reply`` is of an earlier attempt."""
+    ended: bool = False
+    """The operator gave it up; ``note`` says why."""
     expired: bool = False
     """Given up since the time was over."""
     uncertain: bool = False
@@ -60,6 +62,8 @@ class Reported:
     """Seconds since the epoch; for delays, when known."""
     dropped: tuple[str, ...] = ()
     """Keywords of parameters without which the message was sent on."""
+    timed: bool = False
+    """Told for the sake of a time limit alone (RFC 2852): no confirmation was asked for."""
     silenced: bool = False
     """The sender wanted no report of a failure, and the host behind cannot be told so."""
     refusal: Reply | None = None

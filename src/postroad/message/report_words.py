@@ -126,7 +126,7 @@ class _Section:
 
     def _good_news(self, one: Reported) -> None:
         what = self._say["what"]
-        self._paragraph(what[self._report.kind.value], _INDENT)
+        self._paragraph(what["timed" if one.timed else self._report.kind.value], _INDENT)
         if one.dropped:
             self._paragraph(what["dropped"].format(parameters=", ".join(one.dropped)), _INDENT)
             if one.refusal is not None:
@@ -157,13 +157,13 @@ class _Section:
         what, sentences = self._say["what"], []
         if one.parameter:
             sentences.append(what["parameter"].format(parameter=one.parameter))
-        elif one.earlier:
-            sentences += [self._tried("expired")] if one.expired else [what["operator"], what["again"]]
         elif one.expired:
             sentences.append(self._tried("expired"))
         elif self._report.kind is Kind.DELAYED:
             sentences.append(self._tried("trying"))
-        if one.reply is None and not one.earlier:
+        elif one.ended:
+            sentences += [what["operator"], what["again"]][: 2 if one.earlier else 1]
+        if one.reply is None and not one.ended:
             sentences.append(what["local" if one.local else "fault"])
         if likely and not one.parameter:
             sentences.append(what["likely"])
@@ -199,7 +199,7 @@ class _Section:
             self._heading("noted" if one.own else "said")
             self._paragraph(self._introduced(one), _INDENT)
             self._quotation(one.reply)
-        if one.note and (one.reply is None or one.earlier):
+        if one.note and (one.reply is None or one.ended):
             self._heading("noted")
             self._quote([one.note])
 
@@ -271,7 +271,7 @@ def _grouped(recipients: Iterable[Reported]) -> list[list[Reported]]:
     groups: dict[tuple[object, ...], list[Reported]] = {}
     for one in recipients:
         domain = one.address.rpartition("@")[2] if one.parameter else ""
-        facts = (one.reply, one.host, one.own, one.stage, one.note, one.earlier, one.expired, one.uncertain)
-        key = (*facts, one.retry_until, one.dropped, one.silenced, one.refusal, one.parameter, domain)
+        facts = (one.reply, one.host, one.own, one.stage, one.note, one.earlier, one.ended, one.expired, one.uncertain)
+        key = (*facts, one.retry_until, one.dropped, one.timed, one.silenced, one.refusal, one.parameter, domain)
         groups.setdefault(key, []).append(one)
     return list(groups.values())
