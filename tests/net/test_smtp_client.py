@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import trustme
-import uvloop
 
-from postroad.address import Mailbox
 from postroad.errors import LocalProtocolError
-from postroad.net.connecting import Endpoint, Target, UseTls
-from postroad.net.smtp_client import ClientOptions, ConnectFault, Letter, SmtpClient
-from postroad.net.tls import client_context
+from postroad.net.connecting import Endpoint, Target
+from postroad.net.smtp_client import ConnectFault, SmtpClient
 from postroad.replies import Reply
 from postroad.smtp.client_timeouts import ClientTimeouts
 from postroad.smtp.mail_transaction import Answer, Stage
-from postroad.smtp.parameters import NOTHING_GIVEN
 from tests.delivery.fixtures import Peer, blocks, host, until
+from tests.net.client_loopback import BODY, LOOPS, Run, connect, hear_chunk, letter, options, runner
 
 #: Only the wait that the test is about is short, so that a slow machine changes nothing.
 SHORT_GREETING = ClientTimeouts(greeting=0.05)
@@ -32,33 +26,14 @@ SILENT_AT = {
     b"RCPT": ClientTimeouts(rcpt=0.05),
     b"DATA": ClientTimeouts(data=0.05),
     b".": ClientTimeouts(content=0.05),
+    b"BDAT": ClientTimeouts(chunk=0.05),
+    b"BDAT LAST": ClientTimeouts(content=0.05),
 }
-BODY = b"Subject: x\r\n\r\n.x\r\n"
-Run = Callable[[Awaitable[Any]], Any]
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
+@pytest.fixture(params=LOOPS)
 def run(request: pytest.FixtureRequest) -> Run:
-    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
-
-    def runs(work: Awaitable[Any]) -> Any:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            return runner.run(asyncio.wait_for(work, 30))  # type: ignore[arg-type]
-
-    return runs
-
-
-def letter(*names: str, content: Callable[[], AsyncIterator[bytes]] = blocks(BODY)) -> Letter:
-    people = [(Mailbox(name, "example.com"), NOTHING_GIVEN) for name in names or ("bob",)]
-    return Letter(Mailbox("kana", "example.net"), people, content)
-
-
-def options(**more: Any) -> ClientOptions:
-    return ClientOptions("me.example", **more)
-
-
-async def connect(port: int, **more: Any) -> SmtpClient:
-    return await SmtpClient.connect(Target("127.0.0.1", port), options(**more))
+    return runner(request.param)
 
 
 def test_messages_follow_each_other_on_one_connection(run: Run) -> None:
@@ -225,37 +200,70 @@ def test_a_drop_of_octets_now_and_then_is_no_progress(run: Run) -> None:
 # --- a host that vanishes, talks rubbish or falls silent at each stage
 
 STAGES = [b"MAIL", b"RCPT", b"DATA", b"."]
+CHUNK_STAGES = [b"MAIL", b"RCPT", b"BDAT", b"BDAT LAST"]
+#: More than one chunk.
+LONG = [b"x" * 998 + b"\r\n"] * 300
 
 
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("pipelining", [True, False])
-@pytest.mark.parametrize("manner", ["closes", "rubbish", "silence", "421", "reset"])
-def test_faults_at_each_stage(run: Run, stage: bytes, pipelining: bool, manner: str) -> None:
+async def misbehave(peer: Peer, manner: str) -> None:
+    """What the host does in place of its reply."""
+    if manner == "rubbish":
+        await peer.say(b"2x0 what\r\n")
+    elif manner == "half a reply":
+        await peer.say(b"250-o")
+    elif manner == "421":
+        await peer.say(b"421 4.3.2 bye\r\n")
+    elif manner == "reset":
+        linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+        peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    if manner in ("rubbish", "silence"):
+        await peer.reader.read()
+
+
+def misbehaving(manner: str, stage: bytes, extensions: tuple[bytes, ...]) -> Callable[[Peer], Awaitable[None]]:
+    """A host that misbehaves at one stage; RCPT to ``refused`` is refused."""
+
     async def play(peer: Peer) -> None:
-        await peer.greet(*([b"PIPELINING"] if pipelining else []))
-        for word in STAGES:
-            if word == b".":
+        await peer.greet(*extensions)
+        stages = [(await peer.hear())[:4]]
+        while True:
+            word, reply = stages[-1], b"250 ok\r\n"
+            if word == b"BDAT":
+                octets = int(peer.heard[-1].split()[1])
+                await peer.reader.readexactly(octets)
+                word = b"BDAT LAST" if peer.heard[-1].endswith(b" LAST\r\n") else word
+            if word == stage and b"refused" not in peer.heard[-1]:
+                await misbehave(peer, manner)
+                return
+            if word == b"DATA":
+                await peer.say(b"354 go\r\n")
                 await peer.hear_content()
-            else:
-                await peer.hear()
-            if word != stage:
-                await peer.say(b"354 go\r\n" if word == b"DATA" else b"250 ok\r\n")
+                stages.append(b".")
                 continue
-            if manner == "rubbish":
-                await peer.say(b"2x0 what\r\n")
-            elif manner == "421":
-                await peer.say(b"421 4.3.2 bye\r\n")
-            elif manner == "reset":
-                linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
-                peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            if manner in ("rubbish", "silence"):
-                await peer.reader.read()
-            return
+            await peer.say(b"550 5.1.1 who\r\n" if b"refused" in peer.heard[-1] else reply)
+            stages.append((await peer.hear())[:4])
+
+    return play
+
+
+MANNERS = ["closes", "rubbish", "half a reply", "silence", "421", "reset"]
+CASES = [(stage, False) for stage in STAGES] + [(stage, True) for stage in CHUNK_STAGES]
+
+
+@pytest.mark.parametrize(("stage", "bdat"), CASES)
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize("manner", MANNERS)
+def test_faults_at_each_stage(run: Run, stage: bytes, bdat: bool, pipelining: bool, manner: str) -> None:
+    """Who was refused before keeps that answer; who has none is uncertain only when all content was sent."""
+    extensions = (b"CHUNKING",) * bdat + (b"PIPELINING",) * pipelining
+    timeouts = SILENT_AT[stage] if manner == "silence" else ClientTimeouts()
 
     async def work() -> None:
-        async with host(play) as (port, _):
-            client = await connect(port, timeouts=SILENT_AT[stage] if manner == "silence" else ClientTimeouts())
-            (answer,) = await client.deliver(letter())
+        async with host(misbehaving(manner, stage, extensions)) as (port, _):
+            client = await connect(port, timeouts=timeouts)
+            refused, answer = await client.deliver(letter("refused", "a", content=blocks(*LONG), bdat=bdat))
+            if stage not in (b"MAIL", b"RCPT") or (stage == b"RCPT" and refused.stage is Stage.RCPT):
+                assert refused == Answer(Stage.RCPT, Reply(550, "who", "5.1.1"))
             assert not answer.accepted
             if manner == "421":
                 assert answer.reply == Reply(421, "bye", "4.3.2")
@@ -263,7 +271,8 @@ def test_faults_at_each_stage(run: Run, stage: bytes, pipelining: bool, manner: 
             else:
                 assert answer.reply is None
                 assert answer.fault
-                assert answer.uncertain == (stage == b".")
+                all_sent = stage in (b".", b"BDAT LAST") or (stage == b"BDAT" and pipelining)
+                assert answer.uncertain == all_sent
             assert not client.is_usable
             await client.quit()
 
@@ -366,158 +375,6 @@ def test_a_kept_connection_that_the_host_closed_is_not_usable(run: Run) -> None:
     run(work())
 
 
-# --- STARTTLS
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-def server_side(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return context
-
-
-def test_starttls_with_any_certificate(run: Run, authority: trustme.CA) -> None:
-    contents: list[bytes] = []
-    hellos: list[bytes] = []
-
-    async def play(peer: Peer) -> None:
-        await peer.greet(b"STARTTLS", b"X-CLEAR")
-        hellos.append(await peer.hear())
-        await peer.say(b"220 go\r\n")
-        await peer.writer.start_tls(server_side(authority))
-        hellos.append(await peer.hear())
-        await peer.say(b"250-host.example\r\n250 SIZE 1000\r\n")
-        await peer.serve({}, contents)
-
-    async def work() -> None:
-        async with host(play) as (port, _):
-            client = await connect(port, context=client_context(verify=False))
-            assert client.security.startswith("TLSv1.3 TLS_")
-            assert client.security.endswith(", certificate not verified")
-            assert client.engine.announced == {"SIZE": "1000"}
-            large = [b"x" * 998 + b"\r\n"] * 2000
-            assert (await client.deliver(letter(content=blocks(*large))))[0].accepted
-            assert contents == [b"".join(large)]
-            await client.quit()
-
-    run(work())
-    assert hellos == [b"STARTTLS", b"EHLO me.example"]
-
-
-def test_a_failed_handshake_goes_on_in_clear_or_not_at_all(run: Run, authority: trustme.CA) -> None:
-    contents: list[bytes] = []
-
-    async def play(peer: Peer) -> None:
-        await peer.greet(b"STARTTLS")
-        if await peer.hear() == b"STARTTLS":
-            await peer.say(b"220 go\r\n")
-            await peer.reader.read(1)
-            await peer.say(b"this is no TLS at all" * 10)
-            return
-        await peer.say(b"250 ok\r\n")
-        await peer.serve({}, contents)
-
-    async def work() -> None:
-        async with host(play) as (port, peers):
-            client = await connect(port, context=client_context(verify=False))
-            assert client.security.startswith("in clear, since the TLS handshake failed")
-            (answer,) = await client.deliver(letter())
-            assert answer.accepted
-            with pytest.raises(ConnectFault, match="TLS handshake failed"):
-                await connect(port, context=client_context(), tls=UseTls.REQUIRED)
-            assert not any(line.startswith(b"MAIL") for line in peers[-1].heard)
-
-    run(work())
-
-
-def test_a_certificate_that_must_be_good(run: Run, authority: trustme.CA) -> None:
-    async def play(peer: Peer) -> None:
-        await peer.greet(b"STARTTLS")
-        await peer.hear()
-        await peer.say(b"220 go\r\n")
-        await peer.writer.start_tls(server_side(authority))
-        await peer.hear()
-        await peer.say(b"250 host.example\r\n")
-        await peer.reader.read()
-
-    async def work() -> None:
-        trusting = client_context()
-        authority.configure_trust(trusting)
-        async with host(play) as (port, _):
-            client = await connect(port, context=trusting, tls=UseTls.REQUIRED)
-            assert client.security.endswith(", certificate verified")
-            client.abort()
-            with pytest.raises(ConnectFault, match="certificate not accepted"):
-                await connect(port, context=client_context(), tls=UseTls.REQUIRED)
-
-    run(work())
-
-
-@pytest.mark.parametrize("tls", [UseTls.OPPORTUNISTIC, UseTls.REQUIRED])
-def test_octets_behind_the_220_are_never_heard_inside_tls(run: Run, tls: UseTls) -> None:
-    async def play(peer: Peer) -> None:
-        await peer.greet(b"STARTTLS")
-        await peer.hear()
-        await peer.say(b"220 go\r\n250-evil\r\n250 SIZE\r\n")
-        await peer.reader.read()
-
-    async def work() -> None:
-        async with host(play) as (port, peers):
-            with pytest.raises(ConnectFault, match="injection"):
-                await connect(port, context=client_context(verify=False), tls=tls)
-            assert len(peers) == 1  # and not once more in clear
-
-    run(work())
-
-
-@pytest.mark.parametrize("extensions", [(), (b"STARTTLS",)])
-def test_no_mail_in_clear_where_tls_is_required(run: Run, extensions: tuple[bytes, ...]) -> None:
-    async def play(peer: Peer) -> None:
-        await peer.greet(*extensions)
-        await peer.hear()
-        await peer.say(b"454 4.7.0 not now\r\n")
-        await peer.reader.read()
-
-    async def work() -> None:
-        async with host(play) as (port, peers):
-            with pytest.raises(ConnectFault, match="TLS is required"):
-                await connect(port, context=client_context(), tls=UseTls.REQUIRED)
-            await until(lambda: peers[0].reader.at_eof())
-            client = await connect(port, context=client_context())
-            assert client.security == ("in clear, since STARTTLS was refused" if extensions else "in clear")
-            client.abort()
-
-    run(work())
-
-
-# --- AUTH
-
-
-def test_auth(run: Run) -> None:
-    async def play(peer: Peer) -> None:
-        await peer.greet(b"AUTH PLAIN")
-        good = await peer.hear() == b"AUTH PLAIN AGthbmEAc2VjcmV0"
-        await peer.say(b"235 ok\r\n" if good else b"535 5.7.8 no\r\n")
-        await peer.reader.read()
-
-    async def work() -> None:
-        async with host(play) as (port, _):
-            client = await connect(port, account="kana", password="secret")
-            assert client.engine.authenticated
-            client.abort()
-            with pytest.raises(ConnectFault, match="refused at AUTH") as fault:
-                await connect(port, account="kana", password="wrong")
-            assert fault.value.reply == Reply(535, "no", "5.7.8")
-            assert "C: AUTH PLAIN\n" in fault.value.transcript
-            assert "d3Jvbmc" not in fault.value.transcript
-
-    run(work())
-
-
 # --- LMTP
 
 
@@ -538,5 +395,157 @@ def test_lmtp_over_a_socket(run: Run, tmp_path: Path) -> None:
         assert client.host == path
         await client.quit()
         server.close()
+
+    run(work())
+
+
+# --- BDAT
+
+
+def test_content_by_bdat_waits_for_the_host_and_for_its_answers(run: Run) -> None:
+    """The host takes chunks and does not answer for a while: no more is taken from the spool than the window holds."""
+    chunks: list[bytes] = []
+    taken = 0
+    gate = asyncio.Event()
+    block = b"x" * 65_534 + b"\r\n"
+
+    async def play(peer: Peer) -> None:
+        await peer.greet(b"CHUNKING", b"PIPELINING")
+        for _ in range(2):
+            await peer.hear()
+            await peer.say(b"250 ok\r\n")
+        last = False
+        while not last:
+            octets, last = await hear_chunk(peer)
+            chunks.append(octets)
+            if len(chunks) == 4:
+                await gate.wait()
+                await peer.say(b"250 ok\r\n" * 3)
+            if len(chunks) >= 4:
+                await peer.say(b"250 ok\r\n")
+        await peer.reader.read()
+
+    async def content() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for _ in range(100):
+            taken += 1
+            yield block
+
+    async def work() -> None:
+        async with host(play) as (port, _):
+            client = await connect(port)
+            delivery = asyncio.create_task(client.deliver(letter(content=content, bdat=True)))
+            await until(lambda: len(chunks) == 4)
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+            assert taken == 20  # four chunks on their way, one that waits
+            gate.set()
+            assert (await delivery)[0].accepted
+            assert client.is_usable
+            client.abort()
+
+    run(work())
+    assert b"".join(chunks) == block * 100
+    assert len(chunks) == 25
+
+
+def test_a_chunk_that_is_refused_while_the_host_reads_no_more(run: Run) -> None:
+    """The refusal is heard although content waits in the buffer, and nothing more is read from the spool."""
+    taken = 0
+
+    async def play(peer: Peer) -> None:
+        await peer.greet(b"CHUNKING", b"PIPELINING")
+        for _ in range(2):
+            await peer.hear()
+            await peer.say(b"250 ok\r\n")
+        await peer.hear()
+        await peer.say(b"452 4.3.1 full\r\n")
+        await asyncio.sleep(0.3)
+
+    async def content() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for _ in range(1000):
+            taken += 1
+            yield b"x" * 65_534 + b"\r\n"
+
+    async def work() -> None:
+        async with host(play) as (port, _):
+            client = await connect(port, timeouts=ClientTimeouts(chunk=0.05, content=0.05, other=0.05))
+            (answer,) = await client.deliver(letter(content=content, bdat=True))
+            assert answer == Answer(Stage.CONTENT, Reply(452, "full", "4.3.1"))
+            assert taken < 100
+            client.abort()
+
+    run(work())
+
+
+def test_bdat_where_it_was_not_announced_is_never_said(run: Run) -> None:
+    async def play(peer: Peer) -> None:
+        await peer.greet(b"PIPELINING")
+        assert await peer.reader.read() == b""
+
+    async def work() -> None:
+        async with host(play) as (port, _):
+            client = await connect(port)
+            with pytest.raises(LocalProtocolError, match="CHUNKING"):
+                await client.deliver(letter(bdat=True))
+
+    run(work())
+
+
+# --- what the host asks of the session
+
+
+def test_no_more_transactions_than_the_host_wants(run: Run) -> None:
+    async def play(peer: Peer) -> None:
+        await peer.greet(b"LIMITS MAILMAX=2")
+        await peer.serve({}, [])
+
+    async def work() -> None:
+        async with host(play) as (port, peers):
+            client = await connect(port)
+            for usable in (True, False):
+                assert (await client.deliver(letter()))[0].accepted
+                assert client.is_usable is usable
+            await client.quit()
+            await until(lambda: peers[0].heard[-1] == b"QUIT\r\n")
+
+    run(work())
+
+
+def test_a_transaction_ends_in_time_although_the_host_answers_now_and_then(run: Run) -> None:
+    async def play(peer: Peer) -> None:
+        await peer.greet()
+        while await peer.hear():
+            await asyncio.sleep(0.02)
+            await peer.say(b"250 ok\r\n")
+
+    async def work() -> None:
+        async with host(play) as (port, _):
+            client = await connect(port, timeouts=ClientTimeouts(transaction=0.2))
+            answers = await client.deliver(letter(*[f"n{number}" for number in range(1000)]))
+            assert len(answers) == 1000
+            assert {(a.stage, a.fault, a.uncertain) for a in answers} == {
+                (Stage.CONNECTION, "waited 0.2 s in vain for the transaction to end", False)
+            }
+
+    run(work())
+
+
+def test_a_host_that_floods_an_idle_connection(run: Run) -> None:
+    async def play(peer: Peer) -> None:
+        await peer.greet()
+        with pytest.raises(ConnectionError):
+            while True:
+                await peer.say(b"250-" + b"x" * 60_000)
+
+    async def work() -> None:
+        async with host(play) as (port, _):
+            client = await connect(port)
+            framer = client.engine._framer
+            await until(lambda: framer._flooded)
+            assert len(framer._buffer) <= 1024 * 1024
+            assert not client.is_usable
+            await client.quit()
 
     run(work())
