@@ -142,7 +142,9 @@ class TestDamagedRows(Backend):
     ) -> None:
         names = await self.three(spool)
         assert len(await spool.attempts(names[1])) == 2
-        self.damage("UPDATE attempt SET results = '[{}]' WHERE message = 2 AND line = 1")
+        self.damage(
+            f"UPDATE journal SET results = '[{{}}]' WHERE line = (SELECT min(line) FROM journal WHERE message = '{names[1]}')"
+        )
         assert len(await spool.attempts(names[1])) == 1
         assert names[1] in caplog.text
 

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 import apsw
 
-from postroad.envelope import Draft, MessageId
+from postroad.envelope import Draft, JournalEntry
 from postroad.errors import NotFound, SpoolError, StorageFull
 from postroad.spool import keeping
-from postroad.spool.content import ContentFiles, SpooledContent
+from postroad.spool.content import ContentFiles
+from postroad.spool.keeping import Incoming
+from postroad.spool.rows import is_kept
 from postroad.spool.space import storage_fault
 from postroad.spool.transaction import Counts, Transaction, count_all
 from postroad.spool.transitions import check_draft
@@ -52,31 +56,44 @@ _FATAL: Final = (
 
 
 class Acceptance:
-    """A message on its way to the commit point."""
+    """A message on its way to the commit point, and who waits for it."""
 
-    __slots__ = ("_done", "content", "draft", "error")
+    __slots__ = ("_done", "error", "incoming")
 
-    def __init__(self, draft: Draft, content: SpooledContent, done: Callable[[SpoolError | None], None]) -> None:
-        self.draft = draft
-        self.content = content
-        self.error: SpoolError | None = None
+    def __init__(self, incoming: Incoming, done: Callable[[SpoolError | None], None]) -> None:
+        self.incoming = (incoming,)
+        self.error: SpoolError | NotFound | None = None
         self._done = done
+
+    @property
+    def accepted(self) -> bool:
+        """Whether what came in stays."""
+        return self.error is None
 
     def finish(self) -> None:
         """Tell the caller; on the event loop."""
-        self._done(self.error)
+        self._done(self.error)  # type: ignore[arg-type]
 
 
 class Request:
-    """Any other change, and the future that waits for its result."""
+    """Any other change, with messages that are accepted together with it, and the future that waits for its result."""
 
-    __slots__ = ("error", "future", "result", "work")
+    __slots__ = ("error", "future", "incoming", "result", "work")
 
-    def __init__(self, work: Callable[[Transaction], Any], future: asyncio.Future[Any]) -> None:
+    def __init__(
+        self, work: Callable[[Transaction], Any], future: asyncio.Future[Any], incoming: Sequence[Incoming] = ()
+    ) -> None:
+        """``work`` writes what comes in; with a result that is false, it did not."""
         self.work = work
         self.future = future
+        self.incoming = incoming
         self.result: Any = None
         self.error: SpoolError | NotFound | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether what came in stays."""
+        return self.error is None and bool(self.result)
 
     def finish(self) -> None:
         """Tell the caller; on the event loop. One that was cancelled does not wait any more."""
@@ -88,6 +105,16 @@ class Request:
             self.future.set_result(self.result)
 
 
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a transaction brought, for those who watch."""
+
+    accepted: list[Incoming]
+    lost: list[Draft]
+    """Claimed drafts that were not accepted."""
+    entries: list[JournalEntry]
+
+
 class Committer:
     """Owns the writing connection; made and used on the event loop, works in its own thread."""
 
@@ -97,9 +124,12 @@ class Committer:
         files: ContentFiles,
         shard_prefix: str,
         budget: int | None,
-        on_accepted: Callable[[Sequence[Draft]], None],
+        on_commit: Callable[[Commit], None],
     ) -> None:
-        """``open_connection`` gives a checked connection, or raises SpoolError; it is called in the thread, too."""
+        """``open_connection`` gives a checked connection, or raises SpoolError; it is called in the thread, too.
+
+        ``on_commit`` is called on the event loop, after those who waited for a transaction were told.
+        """
         self.counts = Counts()
         self.reusable = 0
         self._open_connection = open_connection
@@ -107,14 +137,17 @@ class Committer:
         self._files = files
         self._shard_prefix = shard_prefix
         self._budget = budget
-        self._on_accepted = on_accepted
+        self._on_commit = on_commit
+        self._token = itertools.count(1).__next__
         self._queue: SimpleQueue[Acceptance | Request | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="spool-committer", daemon=True)
         self._wal_pages = 0
         self._checkpoint_at = _CHECKPOINT_PAGES
         #: Messages of a transaction whose commit failed: should the disk have kept them, they are taken back.
-        self._doubtful: list[tuple[MessageId, SpooledContent]] = []
+        self._doubtful: list[Incoming] = []
+        #: Reports of such a transaction: if the disk kept them, it also kept what they report, and they stay.
+        self._reported: list[Incoming] = []
         self.submit: Callable[[Acceptance | Request | None], None] = self._queue.put
 
     def start(self, connection: apsw.Connection, counts: Counts) -> None:
@@ -123,10 +156,10 @@ class Committer:
         self.counts = counts
         self._thread.start()
 
-    async def perform(self, work: Callable[[Transaction], Any]) -> Any:
+    async def perform(self, work: Callable[[Transaction], Any], incoming: Sequence[Incoming] = ()) -> Any:
         """Do ``work`` in a transaction; gives its result once it is durable; raises SpoolError or NotFound."""
         future: asyncio.Future[Any] = self._loop.create_future()
-        self.submit(Request(work, future))
+        self.submit(Request(work, future, incoming))
         return await future
 
     def stop(self) -> None:
@@ -141,8 +174,7 @@ class Committer:
         while running:
             batch, running = self._gather()
             if batch:
-                self._commit(batch)
-                self._tell(batch)
+                self._tell(batch, self._commit(batch))
             self._tidy(idle=not batch)
         self._disconnect()
 
@@ -155,8 +187,9 @@ class Committer:
             one = take(timeout=_IDLE_SECONDS) if self._wal_pages else take()
             while one is not None:
                 batch.append(one)
-                if isinstance(one, Acceptance) and one.content.file is not None:
-                    octets += one.content.size
+                for part in one.incoming:
+                    if part.content.file is not None:
+                        octets += part.content.size
                 if len(batch) >= _BATCH or octets >= _BATCH_OCTETS:
                     return batch, True
                 one = take(block=False)
@@ -164,66 +197,73 @@ class Committer:
             return batch, True
         return batch, False
 
-    def _commit(self, batch: list[Acceptance | Request]) -> None:
-        """Make all of a batch durable, or give each that is not an error; never raises."""
+    def _commit(self, batch: list[Acceptance | Request]) -> list[JournalEntry]:
+        """Make all of a batch durable, or give each that is not an error; gives new journal lines; never raises."""
         committing = False
         try:
             connection = self._connect()
-            acceptances = self._seal([one for one in batch if isinstance(one, Acceptance)])
-            requests = [one for one in batch if isinstance(one, Request)]
-            tx = self._together(connection, acceptances, requests)
+            self._seal(batch)
+            ready = [one for one in batch if one.error is None]
+            tx = self._together(connection, ready)
             if tx is None:
-                tx = self._singly(connection, acceptances, requests)
+                tx = self._singly(connection, ready)
             committing = True
             connection.execute("COMMIT")
         except BaseException as error:
             self._fail(batch, error, committing)
-            return
+            return []
         self.counts = tx.counts
         self._files.remove(tx.files)
         for one in batch:
-            if isinstance(one, Acceptance) and one.error is not None:
-                one.content.forget()
+            if not one.accepted:
+                _forget(one.incoming)
+        return tx.entries
 
-    def _seal(self, acceptances: list[Acceptance]) -> list[Acceptance]:
-        """Those that may be written now: drafts checked, files durable; the others get their error."""
-        sealed: list[Acceptance] = []
+    def _seal(self, batch: list[Acceptance | Request]) -> None:
+        """Check what comes in, and make its files durable; who cannot go on gets an error."""
         room = None if self._budget is None else self._budget - self.counts.octets
-        for one in acceptances:
-            try:
-                check_draft(one.draft, self._shard_prefix)
-                if room is not None:
-                    size = len(one.draft.prefix) + one.content.size
-                    if size > room:
-                        raise StorageFull("the spool's budget is used up", "remove messages, or allow a larger budget")
-                    room -= size
-                one.content.seal()
-                sealed.append(one)
-            except SpoolError as error:
-                one.error = error
-            except OSError as error:
-                one.error = storage_fault(error, f"content of {one.draft.id} did not reach the disk")
-        if any(one.content.file is not None for one in sealed):
+        files: list[Acceptance | Request] = []
+        for one in batch:
+            for part in one.incoming:
+                try:
+                    room = self._prepare(part, room)
+                except SpoolError as error:
+                    one.error = error
+                    break
+                except OSError as error:
+                    one.error = storage_fault(error, f"content of {part.draft.id} did not reach the disk")
+                    break
+                if part.content.file is not None:
+                    files.append(one)
+        if files:
             try:
                 self._files.sync()  # one for all files of the batch
             except OSError as error:
-                for one in sealed:
-                    if one.content.file is not None:
-                        one.error = storage_fault(error, f"content of {one.draft.id} did not reach the disk")
-                sealed = [one for one in sealed if one.error is None]
-        return sealed
+                for one in files:
+                    one.error = storage_fault(error, f"content of {one.incoming[0].draft.id} did not reach the disk")
 
-    def _together(
-        self, connection: apsw.Connection, acceptances: list[Acceptance], requests: list[Request]
-    ) -> Transaction | None:
+    def _prepare(self, part: Incoming, room: int | None) -> int | None:
+        """Seal one content; gives the room that is left."""
+        check_draft(part.draft, self._shard_prefix)
+        if room is not None:
+            size = len(part.draft.prefix) + part.content.size
+            if size > room and not part.content.reserved:
+                raise StorageFull("the spool's budget is used up", "remove messages, or allow a larger budget")
+            room -= size
+        part.content.seal()
+        return room
+
+    def _together(self, connection: apsw.Connection, ready: list[Acceptance | Request]) -> Transaction | None:
         """The quick way: everything in one go. None, with nothing done, when the engine refuses any part of it."""
         connection.execute("BEGIN IMMEDIATE")
-        tx = Transaction(connection, self.counts)
+        tx = Transaction(connection, self.counts, self._token)
         try:
-            if acceptances:
-                keeping.accept(tx, [(one.draft, one.content) for one in acceptances])
-            for request in requests:
-                _work(request, tx)
+            accepted = [one.incoming[0] for one in ready if isinstance(one, Acceptance)]
+            if accepted:
+                keeping.accept(tx, accepted)
+            for one in ready:
+                if isinstance(one, Request):
+                    _work(one, tx)
         except _FATAL:
             raise
         except Exception:
@@ -231,20 +271,17 @@ class Committer:
             return None
         return tx
 
-    def _singly(
-        self, connection: apsw.Connection, acceptances: list[Acceptance], requests: list[Request]
-    ) -> Transaction:
+    def _singly(self, connection: apsw.Connection, ready: list[Acceptance | Request]) -> Transaction:
         """The careful way: each in a savepoint of its own, so that a bad one is undone alone."""
         connection.execute("BEGIN IMMEDIATE")
-        tx = Transaction(connection, self.counts)
-        everybody: list[Acceptance | Request] = [*acceptances, *requests]
-        for one in everybody:
+        tx = Transaction(connection, self.counts, self._token)
+        for one in sorted(ready, key=lambda one: isinstance(one, Request)):
             one.error = None
-            before, files = tx.counts.copy(), len(tx.files)
+            before, files, entries = tx.counts.copy(), len(tx.files), len(tx.entries)
             connection.execute("SAVEPOINT one")
             try:
                 if isinstance(one, Acceptance):
-                    keeping.accept(tx, [(one.draft, one.content)])
+                    keeping.accept(tx, one.incoming)
                 else:
                     _work(one, tx)
             except _FATAL:
@@ -252,7 +289,7 @@ class Committer:
             except Exception as error:
                 connection.execute("ROLLBACK TO one")
                 tx.counts = before
-                del tx.files[files:]
+                del tx.files[files:], tx.entries[entries:]
                 one.error = _refusal(one, error)
             connection.execute("RELEASE one")
         return tx
@@ -263,12 +300,11 @@ class Committer:
         system_errno = 0 if self._connection is None else self._connection.system_errno
         doubtful = committing and not isinstance(error, apsw.FullError)
         for one in batch:
-            if isinstance(one, Acceptance):
-                # Not one that was refused before: its id may be that of a message that was acknowledged long ago.
-                if doubtful and one.error is None:
-                    self._doubtful.append((one.draft.id, one.content))
-                else:
-                    one.content.forget()
+            # Not one that was refused before: its id may be that of a message that was acknowledged long ago.
+            if doubtful and one.accepted:
+                (self._doubtful if isinstance(one, Acceptance) else self._reported).extend(one.incoming)
+            else:
+                _forget(one.incoming)
             one.error = _fault(error, system_errno)
         if not (isinstance(error, apsw.FullError) and self._undo()):
             self._disconnect()
@@ -285,9 +321,9 @@ class Committer:
             return False
         return True
 
-    def _tell(self, batch: list[Acceptance | Request]) -> None:
+    def _tell(self, batch: list[Acceptance | Request], entries: list[JournalEntry]) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._deliver, batch)
+            self._loop.call_soon_threadsafe(self._deliver, batch, entries)
         except RuntimeError:
             _LOG.error("the event loop ended before %d outcomes were told", len(batch))
 
@@ -313,19 +349,22 @@ class Committer:
 
         Before that, ``_open_connection`` has written back the WAL and begun a new one: frames whose fsync failed may
         be in the kernel's cache only, and whatever is written behind them would be lost with them in a power cut.
+        A settlement that was reported as failed stays if the disk kept it: with its reports, or neither.
         """
         try:
             connection.execute("BEGIN IMMEDIATE")
             tx = Transaction(connection, Counts())
-            keeping.remove(tx, [message_id for message_id, _ in self._doubtful])
+            kept = {one.draft.id for one in self._reported if is_kept(connection, one.draft.id)}
+            keeping.remove(tx, [one.draft.id for one in self._doubtful])
             connection.execute("COMMIT")
             self.counts = count_all(connection)
         except Exception as error:
             connection.close(True)
             raise _fault(error, 0) from error
-        for _, content in self._doubtful:
-            content.forget()
+        _forget(self._doubtful)
+        _forget([one for one in self._reported if one.draft.id not in kept])
         self._doubtful.clear()
+        self._reported.clear()
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -356,12 +395,13 @@ class Committer:
 
     # --------------------------------------------------------------------------------------- on the event loop
 
-    def _deliver(self, batch: list[Acceptance | Request]) -> None:
+    def _deliver(self, batch: list[Acceptance | Request], entries: list[JournalEntry]) -> None:
         for one in batch:
             self._call(one.finish)
-        accepted = [one.draft for one in batch if isinstance(one, Acceptance) and one.error is None]
-        if accepted:
-            self._call(self._on_accepted, accepted)
+        accepted = [part for one in batch if one.accepted for part in one.incoming]
+        lost = [part.draft for one in batch if not one.accepted for part in one.incoming if part.expires]
+        if accepted or lost or entries:
+            self._call(self._on_commit, Commit(accepted, lost, entries))
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
         try:
@@ -377,11 +417,16 @@ def _work(request: Request, tx: Transaction) -> None:
         request.error = error
 
 
+def _forget(incoming: Sequence[Incoming]) -> None:
+    for part in incoming:
+        part.content.forget()
+
+
 def _refusal(one: Acceptance | Request, error: Exception) -> SpoolError:
     """Why this one could not be done, while its neighbours could."""
-    if not isinstance(one, Acceptance):
+    if not one.incoming:
         return SpoolError(f"the spool could not do this: {type(error).__name__}: {error}")
-    name = one.draft.id
+    name = ", ".join(part.draft.id for part in one.incoming)
     if isinstance(error, apsw.ConstraintError):
         return SpoolError(f"message {name} is in the spool already")
     if isinstance(error, UnicodeEncodeError):

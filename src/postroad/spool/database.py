@@ -7,6 +7,7 @@ simulated power cuts. Both settings are read back, since a PRAGMA that does not 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Any, Final
 import apsw
 
 from postroad.errors import SpoolError
+from postroad.spool.migration import OLDER, migrate
 from postroad.spool.schema import APPLICATION_ID, CREATE, VERSION
-from postroad.spool.transitions import contains
+from postroad.spool.transitions import code_fits, contains
 
 _LOG: Final = logging.getLogger("postroad.spool")
 
@@ -29,6 +31,10 @@ _MAX_WAL_OCTETS: Final = 64 * 1024 * 1024
 _CHECK_SECONDS: Final = 2.0
 #: Two connections of one process wait for each other only while the WAL is recovered.
 _BUSY_MILLISECONDS: Final = 10_000
+
+
+#: A reply in JSON as coding.py writes it; inside a text the quotes would be escaped.
+_REPLIES: Final = re.compile(r'"reply":\[([0-9]{3}),(?:"([0-9.]+)"|null)')
 
 
 def check_version(version: str | None = None) -> None:
@@ -120,11 +126,26 @@ def _configure(connection: apsw.Connection) -> None:
     connection.pragma("fullfsync", 1)  # macOS, where fsync alone does not reach the disk
     connection.pragma("checkpoint_fullfsync", 1)
     connection.create_scalar_function("contains_text", _contains, 2, deterministic=True)
+    connection.create_scalar_function("code_fits", _code_fits, 2, deterministic=True)
+    connection.create_scalar_function("replies_fit", _replies_fit, 2, deterministic=True)
 
 
 def _contains(*values: Any) -> bool:
     text, part = values
     return isinstance(text, str) and contains(text, part)
+
+
+def _code_fits(*values: Any) -> bool:
+    pattern, key = values
+    return isinstance(key, str) and code_fits(pattern, key)
+
+
+def _replies_fit(*values: Any) -> bool:
+    """Whether the JSON of an attempt's results has a reply that fits a pattern; quicker than reading all of it."""
+    pattern, results = values
+    return isinstance(results, str) and any(
+        code_fits(pattern, " ".join(filter(None, reply))) for reply in _REPLIES.findall(results)
+    )
 
 
 def _create(connection: apsw.Connection, path: Path, shard: int) -> None:
@@ -136,8 +157,20 @@ def _create(connection: apsw.Connection, path: Path, shard: int) -> None:
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", VERSION)
         return
+    if kind == APPLICATION_ID and version in OLDER:
+        migrate(connection, version)
+    check_format(connection, path, shard)
+
+
+def check_format(connection: apsw.Connection, path: Path, shard: int) -> None:
+    """Raise SpoolError when this is no spool of that shard in this program's format."""
+    kind, version = connection.pragma("application_id"), connection.pragma("user_version")
     if kind != APPLICATION_ID:
         raise SpoolError(f"{path} is no spool of Postroad", "give another state folder")
+    if version in OLDER:
+        raise SpoolError(
+            f"{path} is of the older format {version}", "start the server once: it brings the spool up to date"
+        )
     if version != VERSION:
         raise SpoolError(
             f"{path} is of format {version}, this program reads {VERSION}", "use the release that wrote it"

@@ -5,42 +5,63 @@ Functions of a transaction. Each decides, and may raise, before it writes anythi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
-from postroad.envelope import Attempt, Batch, Outcome, Recipient, Result
+from postroad.envelope import Attempt, Batch, MessageId, Outcome, Recipient, Result
 from postroad.errors import NotFound
+from postroad.spool import keeping
 from postroad.spool.coding import encode
-from postroad.spool.rows import CorruptRow, message_from, recipient_from, report, undamaged
-from postroad.spool.schema import DELIVERED, HELD, LEND, QUEUED, SELECT_LEASED, SELECT_MESSAGE, STATE_NUMBERS
+from postroad.spool.keeping import Incoming
+from postroad.spool.rows import CorruptRow, load_message, message_from, recipient_from, report, sequence_of, undamaged
+from postroad.spool.schema import (
+    DELAY_TOLD,
+    EXPIRED,
+    HELD,
+    LEND,
+    QUEUED,
+    SELECT_LEASED,
+    SELECT_MESSAGE,
+    STATE_NUMBERS,
+    TAKE,
+)
 from postroad.spool.transaction import Transaction
-from postroad.spool.transitions import settled, wake_time
+from postroad.spool.transitions import CLOSED, cause_of, settled, wake_time
+from postroad.spool.turns import Turns
 
-_DUE: Final = "SELECT message, CAST(destination AS BLOB) FROM recipient WHERE wake <= ? ORDER BY wake, message, number"
 _SETTLE: Final = (
-    "UPDATE recipient SET state = ?, attempts = ?, next_due = ?, reply = ?, note = ?, token = 0, expires = 0, wake = ?"
-    " WHERE message = ? AND number = ?"
+    "UPDATE recipient SET state = ?, attempts = ?, next_due = ?, reply = ?, note = ?, flags = ?, cause = ?,"
+    " token = 0, expires = 0, wake = ? WHERE message = ? AND number = ?"
 )
 _GIVE_BACK: Final = "UPDATE recipient SET token = 0, expires = 0, wake = next_due WHERE message = ? AND number = ?"
 _SET_ASIDE: Final = (
-    "UPDATE recipient SET state = 1, next_due = NULL, wake = NULL, reply = NULL, note = ?1"
-    " WHERE message = ?2 AND token = ?3"
+    "UPDATE recipient SET state = 1, next_due = NULL, wake = NULL, reply = NULL, note = ?1,"
+    " cause = '-' || substr(?1, 1, 200) WHERE message = ?2 AND token = ?3"
+)
+_FREE: Final = "SELECT number FROM recipient WHERE message = ? AND state < 2 AND expires <= ?"
+_LEASED: Final = (
+    "SELECT r.message, r.number, r.next_due, CAST(r.forward_path AS BLOB), m.id, CAST(m.reverse_path AS BLOB)"
+    " FROM recipient AS r JOIN message AS m ON m.sequence = r.message WHERE r.token <> 0"
+)
+_INTERRUPTED: Final = (
+    "the spool was stopped while a worker had this recipient; the next hop may have the message already"
 )
 
 
-def lease(tx: Transaction, token: Callable[[], int], now: float, limit: int, seconds: float) -> list[Batch]:
-    """Take what is due, in groups of message and destination, oldest due first."""
-    groups: dict[tuple[int, bytes], None] = {}
-    cursor = tx.execute(_DUE, (now,))
-    for message, destination in cursor:
-        if len(groups) >= limit and (message, destination) not in groups:
-            break
-        groups[message, destination] = None
-    cursor.close()
+def lease(
+    tx: Transaction,
+    turns: Turns,
+    now: float,
+    limit: int,
+    seconds: float,
+    hidden: Collection[bytes],
+    per_destination: int,
+) -> list[Batch]:
+    """Take what is due, in groups of message and destination, but for hidden destinations."""
     batches: list[Batch] = []
-    for message, destination in groups:
-        batch = _lend(tx, token(), message, destination, now, now + seconds)
+    for message, destination in turns.due(tx.connection, now, limit, hidden, per_destination):
+        batch = _lend(tx, tx.token(), message, destination, now, now + seconds)
         if batch is not None:
             batches.append(batch)
     return batches
@@ -65,6 +86,26 @@ def _lend(tx: Transaction, token: int, sequence: int, destination: bytes, now: f
         return None
 
 
+def take(
+    tx: Transaction, message_id: MessageId, numbers: Sequence[int] | None, now: float, expires: float
+) -> list[Batch]:
+    """Lease recipients that are open and not leased, whatever their time; raises NotFound."""
+    sequence = sequence_of(tx.connection, message_id)
+    whole = load_message(tx.connection, sequence, message_id)
+    free = {row[0] for row in tx.rows(_FREE, (sequence, now)) if numbers is None or row[0] in numbers}
+    groups: dict[str, list[Recipient]] = {}
+    for one in whole.recipients:
+        if one.number in free:
+            groups.setdefault(one.destination, []).append(one)
+    batches: list[Batch] = []
+    for destination, recipients in groups.items():
+        token = tx.token()
+        for one in recipients:
+            tx.execute(TAKE, (token, expires, sequence, one.number))
+        batches.append(Batch(replace(whole, recipients=tuple(recipients)), destination, token, expires))
+    return batches
+
+
 def renew(tx: Transaction, batch: Batch, expires: float) -> Batch:
     """Prolong a lease; raises NotFound when it was lost."""
     if _leased(tx, batch) is None:
@@ -77,45 +118,52 @@ def renew(tx: Transaction, batch: Batch, expires: float) -> Batch:
     return replace(batch, expires=expires)
 
 
-def settle(tx: Transaction, batch: Batch, attempt: Attempt, keep_delivered: bool) -> bool:
-    """Record an attempt and what it changed; False, and nothing is written, when the lease was lost."""
+def settle(tx: Transaction, batch: Batch, attempt: Attempt, reports: Sequence[Incoming], keep_delivered: bool) -> bool:
+    """Record an attempt and what it changed, and accept reports; False, and nothing is written, when the lease was lost.
+
+    When it raises what the database raises, the transaction must be undone.
+    """
     leased = _leased(tx, batch)
     if leased is None:
         return False
-    sequence = batch.message.sequence
-    if not keep_delivered and _is_last(tx, sequence, leased, attempt):
+    message, sequence = batch.message, batch.message.sequence
+    if reports:
+        keeping.accept(tx, reports)
+    results = {result.number: result for result in attempt.results}
+    if results:
+        tx.journal(message.id, message.reverse_path, {one: leased[one].forward_path for one in results}, attempt)
+    changed = {number: settled(leased[number], result) for number, result in results.items()}
+    if not keep_delivered and _is_last(tx, sequence, leased, changed):
         size, file = tx.rows("SELECT size, file FROM message WHERE sequence = ?", (sequence,))[0]
         tx.delete(sequence, size, file)
         return True
-    results = {result.number: result for result in attempt.results}
-    for number, recipient in leased.items():
-        result = results.get(number)
-        if result is None:
+    for number, before in leased.items():
+        after = changed.get(number)
+        if after is None:
             tx.execute(_GIVE_BACK, (sequence, number))
         else:
-            _settle_one(tx, sequence, recipient, result)
-    if results:
-        tx.journal(sequence, attempt)
+            _settle_one(tx, sequence, before, after)
     return True
 
 
-def _settle_one(tx: Transaction, sequence: int, before: Recipient, result: Result) -> None:
-    after = settled(before, result)
-    tx.counts.recipients[STATE_NUMBERS[before.state]] -= 1
-    tx.counts.recipients[STATE_NUMBERS[after.state]] += 1
-    reply = None if after.reply is None else encode(after.reply)
-    wake = wake_time(after.state, after.next_due, 0.0)
+def _settle_one(tx: Transaction, sequence: int, before: Recipient, after: Recipient) -> None:
     state = STATE_NUMBERS[after.state]
-    tx.execute(_SETTLE, (state, after.attempts, after.next_due, reply, after.note, wake, sequence, before.number))
+    tx.counts.recipients[STATE_NUMBERS[before.state]] -= 1
+    tx.counts.recipients[state] += 1
+    reply = None if after.reply is None else encode(after.reply)
+    flags = EXPIRED * after.expired + DELAY_TOLD * after.delay_told
+    cause = cause_of(after.reply, after.note) or None
+    wake = wake_time(after.state, after.next_due, 0.0)
+    columns = (state, after.attempts, after.next_due, reply, after.note, flags, cause, wake)
+    tx.execute(_SETTLE, (*columns, sequence, before.number))
 
 
-def _is_last(tx: Transaction, sequence: int, leased: dict[int, Recipient], attempt: Attempt) -> bool:
-    """Whether this attempt delivers all that was not delivered before."""
-    delivered = sum(result.outcome is Outcome.DELIVERED for result in attempt.results)
-    if delivered < len(leased):
+def _is_last(tx: Transaction, sequence: int, leased: dict[int, Recipient], changed: dict[int, Recipient]) -> bool:
+    """Whether this attempt closes all that was open before."""
+    if len(changed) < len(leased) or any(one.state not in CLOSED for one in changed.values()):
         return False
-    open_ones = tx.execute("SELECT count(*) FROM recipient WHERE message = ? AND state <> ?", (sequence, DELIVERED)).get
-    return bool(open_ones == delivered)
+    open_ones = tx.execute("SELECT count(*) FROM recipient WHERE message = ? AND state < 2", (sequence,)).get
+    return bool(open_ones == len(leased))
 
 
 def _leased(tx: Transaction, batch: Batch) -> dict[int, Recipient] | None:
@@ -137,13 +185,14 @@ def interrupted(tx: Transaction, now: float) -> int:
 
     Whatever was under way may have reached the next hop: that is the second window of RFC 1047, shown as uncertain.
     """
-    rows = tx.rows("SELECT message, number, next_due FROM recipient WHERE token <> 0")
-    lost: dict[int, list[Result]] = {}
-    for message, number, next_due in rows:
-        note = "the spool was stopped while a worker had this recipient; the next hop may have the message already"
+    lost: dict[int, tuple[MessageId, str, dict[int, str], list[Result]]] = {}
+    rows = tx.rows(_LEASED)
+    for message, number, next_due, path, name, reverse_path in rows:
         due = now if next_due is None else next_due
-        lost.setdefault(message, []).append(Result(number, Outcome.DEFERRED, None, note, due, uncertain=True))
-        tx.execute(_GIVE_BACK, (message, number))
-    for message, results in lost.items():
-        tx.journal(message, Attempt(now, 0.0, "", "", tuple(results)))
+        line = lost.setdefault(message, (name, reverse_path.decode("utf-8", "replace"), {}, []))
+        line[2][number] = path.decode("utf-8", "replace")
+        line[3].append(Result(number, Outcome.DEFERRED, None, _INTERRUPTED, due, uncertain=True))
+    tx.execute("UPDATE recipient SET token = 0, expires = 0, wake = next_due WHERE token <> 0")
+    for name, reverse_path, paths, results in lost.values():
+        tx.journal(name, reverse_path, paths, Attempt(now, 0.0, "", "", tuple(results)))
     return len(rows)

@@ -190,7 +190,7 @@ class MemorySpool:
         wake = min((row.wake for _, row in members if row.wake is not None), default=None)
         if destination and wake is not None:
             wake = max(wake, self._postponed.get(key, wake))
-        return QueueGroup(key, len(members), oldest, wake)
+        return QueueGroup(key if destination else key.removeprefix("-"), len(members), oldest, wake)
 
     async def stats(self) -> SpoolStats:
         """Counts."""

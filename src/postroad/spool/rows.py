@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import apsw
 
-from postroad.envelope import Attempt, MessageId, Recipient, StoredMessage
+from postroad.envelope import MessageId, Recipient, StoredMessage
 from postroad.errors import NotFound, SpoolError
-from postroad.spool.coding import decode_origin, decode_reply, decode_results
+from postroad.spool.coding import decode_origin, decode_reply
 from postroad.spool.ids import MESSAGE_ID
-from postroad.spool.interface import MessageQuery
-from postroad.spool.schema import (
-    MATCHING_NEWEST_FIRST,
-    MATCHING_OLDEST_FIRST,
-    SELECT_MESSAGE,
-    SELECT_RECIPIENTS,
-    STATE_NUMBERS,
-    STATES,
-)
+from postroad.spool.schema import DELAY_TOLD, EXPIRED, SELECT_MESSAGE, SELECT_RECIPIENTS, STATES
 
 _LOG: Final = logging.getLogger("postroad.spool")
-_NO_BOUND: Final = (1 << 63) - 1
-
-_ATTEMPT: Final = "SELECT at, seconds, route, host, results, transcript FROM attempt WHERE message = ? AND line = ?"
 
 
 class CorruptRow(SpoolError):
@@ -53,13 +42,16 @@ def recipient_from(row: tuple[Any, ...], name: object) -> Recipient:
     match row:
         case (
             int(number), str(path), str(destination), str(parameters), int(state), int(attempts),
-            float() | None as next_due, str() | None as reply, str(note),
+            float() | None as next_due, str() | None as reply, str(note), int(flags),
         ) if 0 <= state < len(STATES) and number >= 0 and attempts >= 0:  # fmt: skip
             try:
                 said = None if reply is None else decode_reply(reply)
             except ValueError as error:
                 raise CorruptRow(name, error) from None
-            return Recipient(number, path, destination, parameters, STATES[state], attempts, next_due, said, note)
+            expired, told = bool(flags & EXPIRED), bool(flags & DELAY_TOLD)
+            return Recipient(
+                number, path, destination, parameters, STATES[state], attempts, next_due, said, note, expired, told
+            )
     raise CorruptRow(name, "a recipient's row has other columns")
 
 
@@ -85,6 +77,11 @@ def sequence_of(connection: apsw.Connection, message_id: MessageId) -> int:
     return found
 
 
+def is_kept(connection: apsw.Connection, message_id: MessageId) -> bool:
+    """Whether there is a message of that id."""
+    return connection.execute("SELECT 1 FROM message WHERE id = ?", (message_id,)).fetchone() is not None
+
+
 def load_message(connection: apsw.Connection, sequence: int, name: str = "") -> StoredMessage:
     """One message with all its recipients; raises NotFound, or CorruptRow that names it ``name`` if its row does not."""
     with undamaged(name or f"number {sequence}"):
@@ -98,31 +95,6 @@ def load_message(connection: apsw.Connection, sequence: int, name: str = "") -> 
 def find_message(connection: apsw.Connection, message_id: MessageId) -> StoredMessage:
     """The message of that id; raises NotFound or CorruptRow."""
     return load_message(connection, sequence_of(connection, message_id), message_id)
-
-
-def load_attempts(connection: apsw.Connection, sequence: int, name: str) -> list[Attempt]:
-    """The journal, oldest first; lines that cannot be read are left out and reported."""
-    attempts: list[Attempt] = []
-    for (line,) in connection.execute(
-        "SELECT line FROM attempt WHERE message = ? ORDER BY line", (sequence,)
-    ).fetchall():
-        try:
-            with undamaged(name):
-                row = connection.execute(_ATTEMPT, (sequence, line)).fetchone()
-            attempts.append(_attempt_from(row or (), name))
-        except CorruptRow as error:
-            report(error)
-    return attempts
-
-
-def _attempt_from(row: tuple[Any, ...], name: str) -> Attempt:
-    match row:
-        case (float(at), float(seconds), str(route), str(host), str(results), str(transcript)):
-            try:
-                return Attempt(at, seconds, route, host, decode_results(results), transcript)
-            except ValueError as error:
-                raise CorruptRow(name, error) from None
-    raise CorruptRow(name, "a line of its journal has other columns")
 
 
 def load_transcript(connection: apsw.Connection, message_id: MessageId) -> str:
@@ -141,40 +113,6 @@ def content_files(connection: apsw.Connection) -> set[str]:
         "SELECT CAST(file AS BLOB) FROM message WHERE file IS NOT NULL"
     ).fetchall()
     return {row[0].decode("ascii", "replace") for row in found}
-
-
-def next_wake(connection: apsw.Connection) -> float | None:
-    """When the first recipient may be leased."""
-    wake = connection.execute("SELECT min(wake) FROM recipient WHERE wake IS NOT NULL").get
-    return wake if isinstance(wake, float) else None
-
-
-def list_messages(connection: apsw.Connection, query: MessageQuery) -> list[StoredMessage]:
-    """Messages that match; what cannot be read is left out and reported, never raised."""
-    found: list[StoredMessage] = []
-    for sequence in matching(connection, query):
-        try:
-            found.append(load_message(connection, sequence))
-        except (SpoolError, NotFound) as error:
-            report(error)
-    return found
-
-
-def matching(connection: apsw.Connection, query: MessageQuery) -> Iterable[int]:
-    """Keys of messages that match, in the order asked for."""
-    bindings: dict[str, Any] = {
-        "after": query.after,
-        "before": query.before or _NO_BOUND,
-        "anyone": not (query.to or query.destination or query.state is not None),
-        "state": None if query.state is None else STATE_NUMBERS[query.state],
-        "limit": max(query.limit, 0),
-    }
-    for name, part in (("reverse_path", query.reverse_path), ("to", query.to), ("destination", query.destination)):
-        # SQLite's lower() knows ASCII only: any other text goes to our own function, which is slower.
-        bindings[name] = part.lower() if part.isascii() else part
-        bindings[name + "_ascii"] = part.isascii()
-    text = MATCHING_OLDEST_FIRST if query.oldest_first else MATCHING_NEWEST_FIRST
-    return [row[0] for row in connection.execute(text, bindings)]
 
 
 def report(error: BaseException) -> None:

@@ -9,31 +9,41 @@ The database file does not shrink: what messages leave behind is used again, and
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import apsw
 
 from postroad.clock import Clock, SystemClock
-from postroad.envelope import Attempt, Batch, Draft, MessageId, RecipientState, StoredMessage
+from postroad.envelope import Attempt, Batch, Draft, JournalEntry, MessageId, RecipientState, StoredMessage
 from postroad.errors import SpoolError
-from postroad.spool import keeping, leasing, rows
-from postroad.spool.committer import Acceptance, Committer
-from postroad.spool.content import ContentFiles, SpooledContent
+from postroad.spool import journal, keeping, leasing, matching, rows, turns
+from postroad.spool.committer import Acceptance, Commit, Committer
+from postroad.spool.content import ContentFiles, SpooledContent, submitted
 from postroad.spool.database import open_writer, quick_check
+from postroad.spool.hot import HotContent
 from postroad.spool.ids import IdSource
-from postroad.spool.interface import ContentWriter, MessageQuery, Spool, SpoolStats
+from postroad.spool.interface import (
+    BLOCK_OCTETS,
+    ContentWriter,
+    JournalQuery,
+    MessageQuery,
+    QueueGroup,
+    Spool,
+    SpoolStats,
+)
+from postroad.spool.keeping import Incoming
 from postroad.spool.location import ShardFolder
 from postroad.spool.reading import Reader
 from postroad.spool.space import Space
 from postroad.spool.transaction import Counts, Transaction, count_all
-from postroad.spool.transitions import check_attempt, check_due
+from postroad.spool.transitions import COUNT_LIMIT, check_attempt, check_due, claimed_until
 
 Answer = TypeVar("Answer")
+Claim = Callable[[Draft], float | None]
 
 
 class SqliteSpool:
@@ -47,7 +57,13 @@ class SqliteSpool:
         self._clock = clock
         self._ids = IdSource(shard, clock)
         self._listeners: list[Callable[[Sequence[Draft]], None]] = []
-        self._tokens = itertools.count(1)
+        self._claim: Claim | None = None
+        self._claimed: list[Callable[[Sequence[Batch]], None]] = []
+        self._lost: list[Callable[[Sequence[Draft]], None]] = []
+        self._settled: list[Callable[[Sequence[JournalEntry]], None]] = []
+        self._hot = HotContent()
+        self._turns = turns.Turns()
+        self._postponed: dict[str, float] = {}
         self._closed = False
         self._keep_delivered = False
         self._reader = Reader(folder.database, files)
@@ -75,7 +91,7 @@ class SqliteSpool:
         spool = cls(folder, files, clock, shard)
         spool._keep_delivered = keep_delivered
         reopen = partial(_open_checked, folder.database, shard)
-        committer = Committer(reopen, files, spool._ids.prefix, budget, spool._accepted)
+        committer = Committer(reopen, files, spool._ids.prefix, budget, spool._committed)
         spool._committer = committer
         spool._space = Space(
             folder.path, clock, min_free, budget, lambda: committer.counts.octets, lambda: committer.reusable
@@ -93,6 +109,11 @@ class SqliteSpool:
         self._space.check()
         return SpooledContent(self._files, self._space.check_disk)
 
+    def open_report(self) -> ContentWriter:
+        """Begin the content of a report: what is kept free is there for it."""
+        self._alive()
+        return SpooledContent(self._files, None, reserved=True)
+
     def free_octets(self) -> int | None:
         """Octets that may still be stored."""
         self._alive()
@@ -101,25 +122,48 @@ class SqliteSpool:
     def accept(self, draft: Draft, content: ContentWriter, done: Callable[[SpoolError | None], None]) -> None:
         """THE COMMIT POINT: ``done(None)`` once the message is durable."""
         self._alive()
-        if not isinstance(content, SpooledContent):
-            raise SpoolError("the content was opened by another spool")
-        content.submit()
-        self._committer.submit(Acceptance(draft, content, done))
+        taken = submitted(content)
+        until = 0.0 if self._claim is None else claimed_until(self._claim, draft, self._clock.wall())
+        self._committer.submit(Acceptance(Incoming(draft, taken, until), done))
 
     def on_accepted(self, listener: Callable[[Sequence[Draft]], None]) -> None:
         """Call ``listener`` after each batch of acceptances became durable."""
         self._listeners.append(listener)
 
+    def on_accepting(self, claim: Claim) -> None:
+        """Ask ``claim`` in each ``accept``."""
+        self._claim = claim
+
+    def on_claimed(
+        self,
+        listener: Callable[[Sequence[Batch]], None],
+        lost: Callable[[Sequence[Draft]], None] | None = None,
+    ) -> None:
+        """Call ``listener`` with the leases of what was claimed and accepted, ``lost`` with what was not accepted."""
+        self._claimed.append(listener)
+        if lost is not None:
+            self._lost.append(lost)
+
+    def on_settled(self, listener: Callable[[Sequence[JournalEntry]], None]) -> None:
+        """Call ``listener`` with the journal lines of each transaction."""
+        self._settled.append(listener)
+
     async def message(self, message_id: MessageId) -> StoredMessage:
-        """One message; raises NotFound, and SpoolError when it is damaged."""
+        """One message; raises NotFound."""
         self._alive()
         return await self._reader.ask(lambda db: rows.find_message(db, message_id))
 
     async def read(self, message_id: MessageId) -> AsyncIterator[bytes]:
-        """Prefix and content in blocks; raises NotFound at the first step, SpoolError when damaged."""
+        """Prefix and content in blocks of at most 64 KiB; raises NotFound at the first step."""
         self._alive()
-        async for block in self._reader.content(message_id):
-            yield block
+        hot = self._hot.get(message_id)
+        if hot is None:
+            async for block in self._reader.content(message_id):
+                yield block
+            return
+        for part in hot:
+            for start in range(0, len(part), BLOCK_OCTETS):
+                yield part[start : start + BLOCK_OCTETS]
 
     async def transcript(self, message_id: MessageId) -> str:
         """The SMTP session that brought the message; raises NotFound."""
@@ -129,43 +173,124 @@ class SqliteSpool:
     async def messages(self, query: MessageQuery) -> list[StoredMessage]:
         """Messages by arrival, newest first unless asked otherwise; damaged ones are left out and reported."""
         self._alive()
-        return await self._reader.ask(lambda db: rows.list_messages(db, query))
+        return await self._reader.ask(lambda db: matching.list_messages(db, query))
+
+    async def find_ids(self, part: str, limit: int) -> list[MessageId]:
+        """Ids that begin or end with ``part``, of messages and of the journal."""
+        self._alive()
+        return await self._reader.ask(lambda db: matching.find_ids(db, part, limit))
 
     async def attempts(self, message_id: MessageId) -> list[Attempt]:
-        """The message's journal, oldest first; raises NotFound."""
+        """What the journal has of a message that is here, oldest first; raises NotFound."""
         self._alive()
-        return await self._reader.ask(lambda db: rows.load_attempts(db, rows.sequence_of(db, message_id), message_id))
+        return await self._reader.ask(lambda db: journal.load_attempts(db, message_id))
+
+    async def journal(self, query: JournalQuery) -> list[JournalEntry]:
+        """Lines of the journal, newest first unless asked otherwise."""
+        self._alive()
+        return await self._reader.ask(lambda db: journal.find_entries(db, query))
+
+    async def summary(self, by: Literal["destination", "reply"], query: MessageQuery, limit: int) -> list[QueueGroup]:
+        """Recipients that match, in groups, the largest first."""
+        self._alive()
+        postponed = dict(self._postponed)
+        return await self._reader.ask(lambda db: matching.summary(db, by, query, limit, postponed))
 
     async def stats(self) -> SpoolStats:
         """Counts, as of the last commit."""
         self._alive()
         return self._committer.counts.stats()
 
-    async def lease(self, now: float, limit: int, seconds: float) -> list[Batch]:
+    async def lease(
+        self, now: float, limit: int, seconds: float, *, busy: Collection[str] = (), per_destination: int = 0
+    ) -> list[Batch]:
         """Take recipients that are due."""
+        for destination in [name for name, until in self._postponed.items() if until <= now]:
+            del self._postponed[destination]
+        hidden = turns.octets_of({*busy, *self._postponed})
 
         def work(tx: Transaction) -> list[Batch]:
-            return leasing.lease(tx, self._tokens.__next__, now, limit, seconds)
+            return leasing.lease(tx, self._turns, now, limit, seconds, hidden, per_destination)
 
         return await self._perform(work)
+
+    async def take(
+        self, message_id: MessageId, numbers: Sequence[int] | None, now: float, seconds: float
+    ) -> list[Batch]:
+        """Lease recipients that are QUEUED or HELD and not leased, whatever their time; raises NotFound."""
+        return await self._perform(lambda tx: leasing.take(tx, message_id, numbers, now, now + seconds))
 
     async def renew(self, batch: Batch, now: float, seconds: float) -> Batch:
         """Prolong a lease that is still ours; raises NotFound."""
         return await self._perform(lambda tx: leasing.renew(tx, batch, now + seconds))
 
-    async def settle(self, batch: Batch, attempt: Attempt) -> bool:
-        """Record an attempt and what it changed; False when the lease was lost."""
-        check_attempt(batch, attempt)
-        return await self._perform(lambda tx: leasing.settle(tx, batch, attempt, self._keep_delivered))
+    async def settle(self, batch: Batch, attempt: Attempt, reports: Sequence[tuple[Draft, ContentWriter]] = ()) -> bool:
+        """Record an attempt and what it changed, and accept reports; False when the lease was lost."""
+        incoming: list[Incoming] = []
+        try:
+            self._alive()
+            check_attempt(batch, attempt)
+            incoming += (Incoming(draft, submitted(content)) for draft, content in reports)
+        except SpoolError:
+            for part in incoming:
+                part.content.forget()
+            for _, content in reports:
+                content.discard()
+            raise
+        keep = self._keep_delivered
+        try:
+            return await self._perform(lambda tx: leasing.settle(tx, batch, attempt, incoming, keep), incoming)
+        finally:
+            self._hot.forget([batch.message.id])
 
-    async def next_due(self) -> float | None:
+    async def next_due(self, busy: Collection[str] = ()) -> float | None:
         """When the earliest QUEUED recipient may be leased."""
         self._alive()
-        return await self._reader.ask(rows.next_wake)
+        left_out = turns.octets_of(busy)
+        postponed = {turns.octets_of_name(name): until for name, until in self._postponed.items()}
+        return await self._reader.ask(lambda db: turns.next_wake(db, left_out, postponed))
+
+    async def postpone(self, destination: str, until: float) -> int:
+        """Lease nothing for this destination before ``until``; gives how many are QUEUED for it, up to 10,000."""
+        self._alive()
+        check_due(until)
+        self._postponed[destination] = until
+        return await self._count(destination, float("inf"))
+
+    async def resume(self, destination: str, now: float) -> int:
+        """Undo ``postpone``; gives how many are due, up to 10,000."""
+        self._alive()
+        return 0 if self._postponed.pop(destination, None) is None else await self._count(destination, now)
+
+    async def _count(self, destination: str, now: float) -> int:
+        return await self._reader.ask(lambda db: turns.queued_for(db, destination, now, COUNT_LIMIT))
+
+    async def retry(self, query: MessageQuery, due: float) -> int:
+        """QUEUED recipients that match are due at ``due``; messages in transactions of CHUNK."""
+        check_due(due)
+        if query.state not in (None, RecipientState.QUEUED):
+            return 0
+        total = 0
+        after: int | None = query.after
+        while after is not None:
+            part = self._chunk(query, RecipientState.QUEUED, after)
+            count, destinations, after = await self._perform(partial(keeping.retry, query=part, due=due))
+            total += count
+            for destination in destinations:
+                self._postponed.pop(destination, None)
+        return total
+
+    @staticmethod
+    def _chunk(query: MessageQuery, state: RecipientState, after: int) -> MessageQuery:
+        return replace(query, state=state, after=after, limit=keeping.CHUNK, oldest_first=True)
 
     async def hold(self, message_id: MessageId, note: str, numbers: Sequence[int] | None = None) -> int:
         """QUEUED -> HELD; raises NotFound."""
-        return await self._perform(lambda tx: keeping.hold(tx, self._clock.wall(), message_id, note, numbers))
+        now = self._clock.wall()
+        try:
+            return await self._perform(lambda tx: keeping.hold(tx, now, message_id, note, numbers))
+        finally:
+            self._hot.forget([message_id])
 
     async def release(self, query: MessageQuery, due: float, note: str = "") -> int:
         """HELD -> QUEUED for recipients that match; messages in transactions of CHUNK."""
@@ -175,7 +300,7 @@ class SqliteSpool:
         total = 0
         after: int | None = query.after
         while after is not None:
-            part = replace(query, state=RecipientState.HELD, after=after, limit=keeping.CHUNK, oldest_first=True)
+            part = self._chunk(query, RecipientState.HELD, after)
             work = partial(keeping.release, now=self._clock.wall(), query=part, due=due, note=note)
             count, after = await self._perform(work)
             total += count
@@ -187,6 +312,7 @@ class SqliteSpool:
         for start in range(0, max(len(message_ids), 1), keeping.CHUNK):
             part = message_ids[start : start + keeping.CHUNK]
             total += await self._perform(partial(keeping.remove, message_ids=part))
+            self._hot.forget(part)
         return total
 
     async def trim(self, messages: int, octets: int) -> int:
@@ -194,6 +320,14 @@ class SqliteSpool:
         total, enough = 0, False
         while not enough:
             count, enough = await self._perform(lambda tx: keeping.trim(tx, messages, octets))
+            total += count
+        return total
+
+    async def trim_journal(self, older_than: float, octets: int) -> int:
+        """Delete the oldest lines of the journal, in transactions of CHUNK."""
+        total, enough = 0, False
+        while not enough:
+            count, enough = await self._perform(lambda tx: keeping.trim_journal(tx, older_than, octets))
             total += count
         return total
 
@@ -215,19 +349,30 @@ class SqliteSpool:
         if self._closed:
             raise SpoolError("the spool is closed")
 
-    async def _perform(self, work: Callable[[Transaction], Answer]) -> Answer:
+    async def _perform(self, work: Callable[[Transaction], Answer], incoming: Sequence[Incoming] = ()) -> Answer:
         self._alive()
-        answer: Answer = await self._committer.perform(work)
+        answer: Answer = await self._committer.perform(work, incoming)
         return answer
 
-    def _accepted(self, drafts: Sequence[Draft]) -> None:
-        for listener in self._listeners:
-            try:
-                listener(drafts)
-            except Exception as error:  # the others still want to know
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": "a spool listener failed", "exception": error}
-                )
+    def _committed(self, commit: Commit) -> None:
+        """Tell listeners: of leases first, so that who claimed knows its own when it hears of acceptances."""
+        batches = [batch for part in commit.accepted for batch in part.batches]
+        for part in commit.accepted if batches else ():
+            self._hot.keep(part)
+        _tell(self._lost, commit.lost)
+        _tell(self._claimed, batches)
+        _tell(self._listeners, [part.draft for part in commit.accepted])
+        _tell(self._settled, commit.entries)
+
+
+def _tell(listeners: list[Callable[[Sequence[Any]], None]], what: Sequence[Any]) -> None:
+    for listener in listeners if what else ():
+        try:
+            listener(what)
+        except Exception as error:  # the others still want to know
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a spool listener failed", "exception": error}
+            )
 
 
 def _open_checked(database: Path, shard: int) -> apsw.Connection:
@@ -240,14 +385,17 @@ def _open_checked(database: Path, shard: int) -> apsw.Connection:
     return connection
 
 
-def _end_leases(connection: apsw.Connection, now: float) -> None:
+def _end_leases(connection: apsw.Connection, counts: Counts, now: float) -> Counts:
     """End the leases of the process before; on a full disk they run out by themselves."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        leasing.interrupted(Transaction(connection, Counts()), now)
+        tx = Transaction(connection, counts)
+        leasing.interrupted(tx, now)
         connection.execute("COMMIT")
+        return tx.counts
     except apsw.FullError:
         connection.execute("ROLLBACK")
+        return counts
 
 
 def _open_shard(directory: Path, shard: int, clock: Clock) -> tuple[ShardFolder, ContentFiles, apsw.Connection, Counts]:
@@ -256,9 +404,9 @@ def _open_shard(directory: Path, shard: int, clock: Clock) -> tuple[ShardFolder,
     try:
         connection = _open_checked(folder.database, shard)
         files = ContentFiles(folder.content)
-        _end_leases(connection, clock.wall())
+        counts = _end_leases(connection, count_all(connection), clock.wall())
         files.sweep(rows.content_files(connection))
-        return folder, files, connection, count_all(connection)
+        return folder, files, connection, counts
     except (apsw.Error, OSError, ValueError, TypeError) as error:
         folder.close()
         raise SpoolError(f"cannot use {folder.path}: {error}", "check the disk it is on") from error

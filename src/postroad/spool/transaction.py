@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import apsw
 
-from postroad.envelope import Attempt
-from postroad.spool.coding import encode
+from postroad.envelope import Attempt, JournalEntry, MessageId
+from postroad.spool.coding import encode_entry
 from postroad.spool.interface import SpoolStats
-from postroad.spool.schema import INSERT_ATTEMPT, STATES
+from postroad.spool.schema import INSERT_LINE, STATES
 
 
 @dataclass(slots=True)
@@ -22,6 +23,10 @@ class Counts:
     recipients: list[int] = field(default_factory=lambda: [0] * len(STATES))
     sequence: int = 0
     """The highest sequence ever given."""
+    line: int = 0
+    """The highest line of the journal ever given."""
+    total: int = 0
+    """Octets of the journal up to its last line; what was trimmed still counts."""
 
     def copy(self) -> Counts:
         """The same numbers, apart."""
@@ -36,42 +41,40 @@ class Counts:
 class Transaction:
     """One transaction under way; the work of many callers shares it."""
 
-    __slots__ = ("connection", "counts", "execute", "files")
+    __slots__ = ("connection", "counts", "entries", "execute", "files", "token")
 
-    def __init__(self, connection: apsw.Connection, counts: Counts) -> None:
+    def __init__(self, connection: apsw.Connection, counts: Counts, token: Callable[[], int] = int) -> None:
+        """``token`` gives the number of a new lease."""
         self.connection = connection
         self.execute = connection.execute
         self.counts = counts.copy()
+        self.token = token
         self.files: list[str] = []
+        self.entries: list[JournalEntry] = []
 
     def rows(self, sql: str, bindings: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query; what they hold is for the caller to check."""
         return self.execute(sql, bindings).fetchall()
 
-    def journal(self, sequence: int, attempt: Attempt) -> None:
-        """Append a line to a message's journal."""
-        self.execute(
-            INSERT_ATTEMPT,
-            (
-                sequence,
-                attempt.at,
-                attempt.seconds,
-                attempt.route,
-                attempt.host,
-                encode(attempt.results),
-                attempt.transcript,
-            ),
-        )
+    def journal(
+        self, message_id: MessageId, reverse_path: str, forward_paths: dict[int, str], attempt: Attempt
+    ) -> None:
+        """Append a line to the journal."""
+        counts = self.counts
+        columns, octets = encode_entry(message_id, reverse_path, forward_paths, attempt)
+        self.execute(INSERT_LINE, (counts.line + 1, counts.total, octets, *columns))
+        counts.line += 1
+        counts.total += octets
+        self.entries.append(JournalEntry(counts.line, message_id, reverse_path, forward_paths, attempt))
 
     def delete(self, sequence: int, size: int, file: str | None) -> None:
-        """Delete a message with all that belongs to it; its file goes after the commit."""
+        """Delete a message with all that belongs to it but its journal; its file goes after the commit."""
         counts = self.counts
         by_state = "SELECT state, count(*) FROM recipient WHERE message = ? GROUP BY state"
         for state, count in self.rows(by_state, (sequence,)):
             if state in range(len(STATES)):  # a damaged row must not keep the operator from removing it
                 counts.recipients[state] -= count
         self.execute("DELETE FROM recipient WHERE message = ?", (sequence,))
-        self.execute("DELETE FROM attempt WHERE message = ?", (sequence,))
         self.execute("DELETE FROM content WHERE sequence = ?", (sequence,))
         self.execute("DELETE FROM message WHERE sequence = ?", (sequence,))
         counts.messages -= 1
@@ -80,7 +83,11 @@ class Transaction:
             self.files.append(file)
         if sequence == counts.sequence:
             # The table no longer tells the highest number, and a restart must not give it a second time.
-            self.execute("INSERT OR REPLACE INTO counter VALUES ('sequence', ?)", (sequence,))
+            self.remember("sequence", sequence)
+
+    def remember(self, name: str, value: int) -> None:
+        """Write down the highest number that was given."""
+        self.execute("INSERT OR REPLACE INTO counter VALUES (?, ?)", (name, value))
 
 
 def count_all(connection: apsw.Connection) -> Counts:
@@ -89,8 +96,15 @@ def count_all(connection: apsw.Connection) -> Counts:
     messages, octets, highest = tx.rows(
         "SELECT count(*), coalesce(sum(size), 0), coalesce(max(sequence), 0) FROM message"
     )[0]
-    given = max((row[0] for row in tx.rows("SELECT value FROM counter WHERE name = 'sequence'")), default=0)
-    counts = Counts(messages, octets, sequence=max(highest, given))
+    given = dict(tx.rows("SELECT name, value FROM counter"))
+    line, total = next(iter(tx.rows("SELECT line, start + octets FROM journal ORDER BY line DESC LIMIT 1")), (0, 0))
+    counts = Counts(
+        messages,
+        octets,
+        sequence=max(highest, given.get("sequence", 0)),
+        line=max(line, given.get("line", 0)),
+        total=total,
+    )
     for state, count in tx.rows("SELECT state, count(*) FROM recipient GROUP BY state"):
         if state in range(len(STATES)):
             counts.recipients[state] = count

@@ -145,8 +145,10 @@ def reply_fits(pattern: str, reply: Reply | None) -> bool:
 
 
 def cause_of(reply: Reply | None, note: str) -> str:
-    """What a recipient is grouped by: its reply, or its note (at most 200 characters), or ``""``."""
-    return reply_key(reply) if reply is not None else note[:200]
+    """What a recipient is grouped by: its reply; or ``-`` and its note, at most 200 characters of it; or ``""``."""
+    if reply is not None:
+        return reply_key(reply)
+    return "-" + note[:200] if note else ""
 
 
 def recipient_matches(query: MessageQuery, recipient: Recipient) -> bool:

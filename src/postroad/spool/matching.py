@@ -1,0 +1,261 @@
+"""Which messages and recipients a query means, found by whichever index leaves the fewest to look at.
+
+Conditions are put together from fixed parts of SQL; what the query says goes into bindings only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import apsw
+
+from postroad.envelope import MessageId, RecipientState, StoredMessage
+from postroad.errors import NotFound, SpoolError
+from postroad.spool.ids import MESSAGE_ID
+from postroad.spool.interface import MessageQuery, QueueGroup
+from postroad.spool.rows import load_message, report
+from postroad.spool.schema import QUEUED, STATE_NUMBERS
+from postroad.spool.transitions import code_fits, contains
+
+_NO_BOUND: Final = (1 << 63) - 1
+#: An index that leaves more recipients than this to look at is no help.
+_SELECTIVE: Final = 20_000
+#: Values that a pattern may stand for; with more, every recipient is looked at.
+_VALUES: Final = 200
+_LOOKED_AT: Final = 20_000
+
+_DISTINCT: Final = """
+WITH RECURSIVE each(value) AS (
+    SELECT min({0}) FROM recipient WHERE {0} >= :low AND {0} < :high
+    UNION ALL
+    SELECT (SELECT min({0}) FROM recipient WHERE {0} > each.value AND {0} < :high) FROM each WHERE each.value IS NOT NULL
+)
+SELECT CAST(value AS BLOB) FROM each WHERE value IS NOT NULL LIMIT :limit
+"""
+_DESTINATIONS: Final = _DISTINCT.format("destination")
+_CAUSES: Final = _DISTINCT.format("cause")
+#: Behind every text there is, since a blob sorts behind texts.
+_END: Final = b""
+
+_KEYS: Final = {
+    "destination": "r.destination",
+    "reply": "CASE WHEN r.reply IS NOT NULL THEN r.cause WHEN r.note <> '' THEN '-' || substr(r.note, 1, 200) END",
+}
+_GROUPS: Final = "SELECT {0} AS key, count(*) AS many, min(r.wake), min(r.message) FROM {1} GROUP BY key"
+_LARGEST: Final = (
+    'SELECT CAST(key AS BLOB), many, "min(r.wake)", (SELECT received_at FROM message WHERE sequence = "min(r.message)")'
+    " FROM ({0}) WHERE key IS NOT NULL"
+    " ORDER BY many DESC, CASE WHEN :notes AND key LIKE '-%' THEN substr(key, 2) ELSE key END LIMIT :limit"
+)
+
+
+#: Characters of an id are ASCII, so that ``~`` stands behind all that may follow the part.
+_IDS: Final = """
+SELECT CAST(id AS BLOB) AS octets FROM (
+    SELECT id FROM message WHERE id >= :part AND id < :part || '~'
+    UNION SELECT message FROM journal WHERE message >= :part AND message < :part || '~'
+    UNION SELECT id FROM message WHERE substr(id, -:octets) = :part
+    UNION SELECT message FROM journal WHERE substr(message, -:octets) = :part
+) ORDER BY octets LIMIT :limit
+"""
+
+
+@dataclass(slots=True)
+class _Conditions:
+    """SQL of a query: about messages ``m``, about recipients ``r``, and which of the latter an index answers."""
+
+    messages: list[str] = field(default_factory=list)
+    recipients: list[str] = field(default_factory=list)
+    indexed: list[tuple[str, str]] = field(default_factory=list)
+    bindings: dict[str, Any] = field(default_factory=dict)
+
+    def text(self, column: str, name: str, part: str) -> str:
+        """``part`` somewhere in a column; SQLite's lower() knows ASCII only, other text goes to our own function."""
+        self.bindings[name] = part.lower() if part.isascii() else part
+        return f"instr(lower({column}), :{name})" if part.isascii() else f"contains_text({column}, :{name})"
+
+    def among(self, column: str, name: str, values: list[str]) -> str:
+        """One of the values."""
+        names = [f"{name}{number}" for number in range(len(values))]
+        self.bindings.update(zip(names, values, strict=True))
+        return f"{column} IN ({', '.join(':' + one for one in names)})"
+
+    def driver(self, connection: apsw.Connection) -> tuple[str, str] | None:
+        """The index, and its condition, that leaves the fewest recipients to look at."""
+        best, fewest = None, _SELECTIVE
+        for index, condition in self.indexed:
+            text = f"SELECT 1 FROM recipient AS r INDEXED BY {index} WHERE {condition} LIMIT {_SELECTIVE}"
+            found = connection.execute(f"SELECT count(*) FROM ({text})", self.bindings).get
+            if found < fewest:
+                best, fewest = (index, condition), found
+        return best
+
+
+def _conditions(connection: apsw.Connection, query: MessageQuery) -> _Conditions | None:
+    """None: nothing can match."""
+    made = _Conditions()
+    _about_messages(made, query)
+    if query.state is not None:
+        number = STATE_NUMBERS[query.state]
+        made.recipients.append(f"+r.state = {number}")
+        if number != QUEUED:
+            made.indexed.append(("recipient_state", f"r.state = {number} AND r.state <> 0"))
+    if query.numbers:
+        made.recipients.append(f"r.number IN ({', '.join(map(str, map(int, query.numbers)))})")
+    if query.to:
+        made.recipients.append(made.text("r.forward_path", "to", query.to))
+    if query.note:
+        made.recipients.append(made.text("r.note", "note", query.note))
+    if query.destination:
+        part = query.destination
+        values = _values(connection, _DESTINATIONS, ("", _END), lambda value: contains(value, part))
+        if values is None:
+            made.recipients.append(made.text("r.destination", "destination", part))
+        elif not _indexed(made, "destination", "recipient_site", values):
+            return None
+    if query.code:
+        pattern = query.code
+        values = _values(connection, _CAUSES, ("2", "6"), lambda value: code_fits(pattern, value))
+        if values is None:
+            made.bindings["code"] = pattern
+            made.recipients.append("r.reply IS NOT NULL AND code_fits(:code, r.cause)")
+        elif not _indexed(made, "cause", "recipient_cause", values):
+            return None
+    return made
+
+
+def _about_messages(made: _Conditions, query: MessageQuery) -> None:
+    made.bindings |= {"after": query.after, "before": query.before or _NO_BOUND}
+    made.messages.append("m.sequence > :after AND m.sequence < :before")
+    if query.reverse_path:
+        made.messages.append(made.text("m.reverse_path", "reverse_path", query.reverse_path))
+    if query.received_before is not None:
+        made.bindings["received_before"] = query.received_before
+        made.messages.append("m.received_at < :received_before")
+
+
+def _indexed(made: _Conditions, column: str, index: str, values: list[str]) -> bool:
+    condition = made.among(f"r.{column}", column, values)
+    made.recipients.append("+" + condition)
+    made.indexed.append((index, condition))
+    return bool(values)
+
+
+def _values(
+    connection: apsw.Connection, text: str, bounds: tuple[str, str | bytes], fits: Callable[[str], bool]
+) -> list[str] | None:
+    """The values of a column that fit, found by stepping through its index; None: too many."""
+    found: list[str] = []
+    bindings = {"low": bounds[0], "high": bounds[1], "limit": _LOOKED_AT + 1}
+    for looked_at, (value,) in enumerate(connection.execute(text, bindings)):
+        name = value.decode("utf-8", "replace")
+        if fits(name):
+            found.append(name)
+        if looked_at >= _LOOKED_AT or len(found) > _VALUES:
+            return None
+    return found
+
+
+def matching(connection: apsw.Connection, query: MessageQuery) -> list[int]:
+    """Keys of messages that match, in the order asked for."""
+    made = _conditions(connection, query)
+    if made is None:
+        return []
+    where = list(made.messages)
+    driver = made.driver(connection)
+    if query.ids:
+        where.append(_ids(connection, made, query))
+    if driver is not None:
+        index, condition = driver
+        where.append(f"m.sequence IN (SELECT r.message FROM recipient AS r INDEXED BY {index} WHERE {condition})")
+    if made.recipients:
+        asked = " AND ".join(made.recipients)
+        where.append(f"EXISTS (SELECT 1 FROM recipient AS r WHERE r.message = m.sequence AND {asked})")
+    direction = "ASC" if query.oldest_first else "DESC"
+    text = (
+        f"SELECT m.sequence FROM message AS m WHERE {' AND '.join(where)} ORDER BY m.sequence {direction} LIMIT :limit"
+    )
+    made.bindings["limit"] = max(query.limit, 0)
+    return [row[0] for row in connection.execute(text, made.bindings)]
+
+
+def _ids(connection: apsw.Connection, made: _Conditions, query: MessageQuery) -> str:
+    """A condition for the messages that have these ids; their keys are numbers, so that they may stand in the text."""
+    keys: list[int] = []
+    for message_id in query.ids:
+        keys += [row[0] for row in connection.execute("SELECT sequence FROM message WHERE id = ?", (message_id,))]
+    return f"m.sequence IN ({', '.join(map(str, keys))})"
+
+
+def find_ids(connection: apsw.Connection, part: str, limit: int) -> list[MessageId]:
+    """Ids of messages and of journal lines that begin or end with ``part``, each once, in order."""
+    if MESSAGE_ID.match(part) is None or limit <= 0:
+        return []
+    found: list[tuple[Any, ...]] = connection.execute(
+        _IDS, {"part": part, "octets": len(part), "limit": limit}
+    ).fetchall()
+    return [MessageId(row[0].decode("ascii", "replace")) for row in found]
+
+
+def list_messages(connection: apsw.Connection, query: MessageQuery) -> list[StoredMessage]:
+    """Messages that match; what cannot be read is left out and reported, never raised."""
+    found: list[StoredMessage] = []
+    for sequence in matching(connection, query):
+        try:
+            found.append(load_message(connection, sequence))
+        except (SpoolError, NotFound) as error:
+            report(error)
+    return found
+
+
+def summary(
+    connection: apsw.Connection,
+    by: Literal["destination", "reply"],
+    query: MessageQuery,
+    limit: int,
+    postponed: Mapping[str, float],
+) -> list[QueueGroup]:
+    """Recipients that match, in groups, the largest first."""
+    text, bindings = _grouping(connection, by, query)
+    if not text:
+        return []
+    bindings |= {"limit": max(limit, 0), "notes": by == "reply"}
+    groups: list[QueueGroup] = []
+    for key, many, wake, oldest in connection.execute(_LARGEST.format(text), bindings):
+        name = key.decode("utf-8", "replace")
+        if by == "reply":
+            name = name.removeprefix("-")
+        elif wake is not None:
+            wake = max(wake, postponed.get(name, wake))
+        groups.append(QueueGroup(name, many, oldest or 0.0, wake))
+    return groups
+
+
+def _grouping(connection: apsw.Connection, by: str, query: MessageQuery) -> tuple[str, dict[str, Any]]:
+    """The SELECT of the groups, in no order, with its bindings; ``""``: there are none."""
+    whole = MessageQuery(state=query.state, limit=query.limit, oldest_first=query.oldest_first)
+    if query == whole and query.state in (None, RecipientState.QUEUED):
+        # What is asked most often is answered by one index alone.
+        index = "recipient_site" if by == "destination" else "recipient_cause"
+        column = "r.destination" if by == "destination" else "r.cause"
+        from_ = f"recipient AS r INDEXED BY {index} WHERE r.wake IS NOT NULL AND {column} IS NOT NULL"
+        return _GROUPS.format(column, from_), {}
+    made = _conditions(connection, query)
+    if made is None:
+        return "", {}
+    if query.state is None:
+        made.recipients.append("+r.state = 0")
+    where = made.messages + made.recipients
+    driver = made.driver(connection)
+    indexed = ""
+    if query.ids:
+        where.append(_ids(connection, made, query))
+    elif driver is not None:
+        indexed = f" INDEXED BY {driver[0]}"
+        where.append(driver[1])
+    tables = f"recipient AS r{indexed} CROSS JOIN message AS m ON m.sequence = r.message"
+    if query.ids:
+        tables = "message AS m CROSS JOIN recipient AS r ON r.message = m.sequence"
+    return _GROUPS.format(_KEYS[by], f"{tables} WHERE {' AND '.join(where)}"), made.bindings
