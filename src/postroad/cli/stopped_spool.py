@@ -13,8 +13,9 @@ from postroad.admin.queue import By, QueueDesk
 from postroad.admin.queue_filter import FIELDS, QueueFilter, read_code, read_filter
 from postroad.admin.why import why
 from postroad.cli.outcome import Exit, Failure
+from postroad.errors import PostroadError
 from postroad.replies.catalogue import catalogue
-from postroad.spool.read_only import open_readonly
+from postroad.spool.readonly import open_readonly
 from postroad.web import queue_shapes as shapes
 
 Answer = TypeVar("Answer")
@@ -50,14 +51,19 @@ def octets(spool: Path, name: str) -> bytes:
 
 def _ask(spool: Path, question: Callable[[QueueDesk], Awaitable[Answer]]) -> Answer:
     async def asked() -> Answer:
-        shards = await open_readonly(spool)
+        shards = open_readonly(spool)
         try:
             return await question(QueueDesk(shards, lambda: catalogue().rules))
         finally:
             for shard in shards:
                 await shard.close()
 
-    return asyncio.run(asked())
+    try:
+        return asyncio.run(asked())
+    except PostroadError as fault:
+        if type(fault) is PostroadError:  # what the API answers with 400: a wrong word
+            raise Failure(Exit.USAGE, fault.message, fault.hint) from fault
+        raise
 
 
 def _text(query: Query, name: str) -> str:

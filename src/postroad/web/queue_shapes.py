@@ -264,7 +264,8 @@ class _Explaining:
         return self._documents.language
 
     def of(self, one: Standing) -> Json | None:
-        """``{"reason", "temporary", "actor", "remedy", "confidence", "rule", "code", "enhanced", "mismatch"}``."""
+        """``{"reason", "temporary", "actor", "remedy", "confidence", "rule", "code", "enhanced", "mismatch",
+        "message"}``."""
         stage = one.last.result.stage if one.last is not None else ""
         said = one.reply if one.reply is not None else one.note
         if not said or (one.reply is None and one.state in ("held", "delivered")):
@@ -280,6 +281,7 @@ class _Explaining:
             "code": _titled(item.get("code")),
             "enhanced": _titled(item.get("enhanced")),
             "mismatch": item.get("mismatch"),
+            "message": item.get("message"),
         }
 
     def _fault(self, note: str) -> Json | None:
@@ -299,6 +301,7 @@ class _Explaining:
             "code": None,
             "enhanced": None,
             "mismatch": None,
+            "message": None,
         }
 
 
