@@ -50,10 +50,12 @@ async def keep(
     return draft.id
 
 
-def message(*recipients: str, sender: str = "kana@example.net", parameters: str = "", size: int = 100) -> StoredMessage:
-    """A message for a transport, without a spool."""
+def message(
+    *recipients: str, sender: str = "kana@example.net", parameters: str = "", size: int = 100, wishes: str = ""
+) -> StoredMessage:
+    """A message for a transport, without a spool; ``wishes`` are every recipient's parameters."""
     stored = tuple(
-        Recipient(number, one, one.rpartition("@")[2].lower(), "", RecipientState.QUEUED, 0, 0.0, None, "")
+        Recipient(number, one, one.rpartition("@")[2].lower(), wishes, RecipientState.QUEUED, 0, 0.0, None, "")
         for number, one in enumerate(recipients)
     )
     return StoredMessage(MessageId("0-1"), 1, sender, parameters, START, size, Origin(), stored)

@@ -18,7 +18,7 @@ from postroad.envelope import Batch, MessageId
 
 #: Waiting batches of one lane for each delivery that may be under way there.
 _WAITING_EACH: Final = 12
-_WAITING_TRIAL: Final = 2
+_WAITING_TRIAL: Final = 3
 #: Destinations that one lane remembers.
 _DESTINATIONS: Final = 2000
 

@@ -42,7 +42,9 @@ _BACK_OFF: Final = 5.0
 #: While more is due than can be leased.
 _LOOK_AGAIN: Final = 1.0
 #: Batches of one destination in one call to the spool, at least, so that many destinations get their turn.
-_EACH: Final = 10
+_EACH: Final = 3
+#: Calls in a row of which nothing found a place, before a pause.
+_FRUITLESS: Final = 50
 
 
 class Runner:
@@ -77,7 +79,8 @@ class Runner:
         places = Places(finder, clock)
         self._entrance = Entrance(spool, clock, self._leases, self._lanes, self._standing, places, self._rule_of)
         self._entrance.routes = routes
-        self._entrance.on_placed = self._begin_placed
+        self._entrance.on_placed = self._begin_soon
+        self._begins_soon = False
         self._reread = True
         self._look = True  # something may be due that was not when we last looked
         self._due = 0.0  # and until then nothing is
@@ -198,7 +201,14 @@ class Runner:
             self._entrance.enter(batch)
         self._begin_placed()
 
+    def _begin_soon(self) -> None:
+        """Together with what finds its place in this turn of the loop: destinations with the same hosts share."""
+        if not self._begins_soon:
+            self._begins_soon = True
+            asyncio.get_running_loop().call_soon(self._begin_placed)
+
     def _begin_placed(self) -> None:
+        self._begins_soon = False
         self._begin()
         if self._entrance.has_chores:
             self._wakeup.set()
@@ -263,16 +273,18 @@ class Runner:
     async def _lease(self) -> None:
         """Take what is due, as long as there is a place for it; remembers when to look again."""
         self._look = self._lanes.made_room = False
-        per_lease = self._limits.per_lease
+        per_lease, fruitless = self._limits.per_lease, 0
         while not self._stopping:
             limit = min(self._lanes.room, per_lease)
-            if limit < per_lease and limit < self._limits.leases // 4:
+            if fruitless > _FRUITLESS or (limit < per_lease and limit < self._limits.leases // 4):
                 self._look = True  # there is more, and no place for it
                 return
             busy, lanes = self._lanes.survey()
             batches = await self._leases.take(limit, busy, max(per_lease // max(lanes, 1), _EACH))
+            before = len(self._lanes)
             for batch in batches:
                 self._entrance.enter(batch)
+            fruitless = fruitless + 1 if len(self._lanes) == before else 0
             self._begin()
             await self._entrance.do_chores()
             if not batches:
