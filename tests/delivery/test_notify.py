@@ -19,6 +19,7 @@ from postroad.envelope import (
 )
 from postroad.errors import AddressSyntaxError
 from postroad.replies import Reply
+from postroad.replies.catalogue import catalogue
 from postroad.smtp import undeliverable
 from tests.delivery.fixtures import START, HandClock
 from tests.delivery.told import BUSY, REFUSED, Post, actions, delivered, failed, late
@@ -373,3 +374,26 @@ def test_every_report_keeps_its_form(mail: str, rcpt: str, result: Result, conte
             assert not octets.isascii()
         else:
             assert read(octets).status[1]["final-recipient"] == "rfc822; hanako@example.org"
+
+
+CAUSES = {name: reply for name, reply in vars(undeliverable).items() if isinstance(reply, Reply)}
+
+
+def test_everything_that_we_can_find_out_has_its_words() -> None:
+    words = catalogue().report_words("en")
+    assert set(words["own"]) == set(words["own_do"]) == {name.lower() for name in CAUSES}
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("name", CAUSES)
+def test_what_we_found_out_ourselves_is_said_in_words_of_its_own(name: str, language: str) -> None:
+    words = catalogue().report_words(language)
+    reply = CAUSES[name]
+    for result in (
+        failed(reply=reply, expired=reply.is_transient),
+        *([late(reply=reply)] if reply.is_transient else []),
+    ):
+        text = "".join(Post(languages=language).report(result).text.split())
+        assert "".join(words["own"][name.lower()].split()) in text
+        told = "".join(words["own_do"][name.lower()].split()) in text
+        assert told is (result.outcome is Outcome.FAILED)

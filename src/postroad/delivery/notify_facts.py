@@ -23,7 +23,7 @@ _ANYBODY: Final = Traits()
 #: Parameters whose loss the sender is told of.
 _TOLD: Final = ("RET", "ENVID", "NOTIFY", "ORCPT", "BY")
 #: What no host has said.
-_OURS: Final = frozenset(reply for reply in vars(undeliverable).values() if isinstance(reply, Reply))
+_OURS: Final = {reply: name.lower() for name, reply in vars(undeliverable).items() if isinstance(reply, Reply)}
 _WORD: Final = re.compile(r"[A-Z0-9-]{2,40}")
 
 
@@ -124,6 +124,7 @@ def reported(
         reply=reply,
         host="" if earlier or local else attempt.host,
         own=own,
+        cause=_OURS.get(reply, "") if reply is not None else "",
         stage=result.stage,
         note=result.note if bad and not local else "",  # a path of this machine is nobody's business
         local=local,

@@ -19,6 +19,13 @@ from postroad.replies.explaining import Explainer
 _OURS: Final = frozenset(
     "slow-down reconnect contact-provider fix-auth fix-dns fix-config delist login use-tls wait-quota".split()
 )
+#: Who has to act on what this system found out by itself; the sender of the mail on all the rest.
+_WHO_OF_OWN: Final = {
+    **dict.fromkeys(("hosts_not_dialled", "loops_back", "no_common_family", "tls_not_offered"), "ours"),
+    **dict.fromkeys(("sender_unreadable", "recipient_unreadable", "parameters_unreadable"), "ours"),
+    "tls_failed": "theirs",
+    "cannot_be_said": "developer",
+}
 _MAX_STEPS: Final = 3
 #: Nothing was answered: what is known by the moment.
 _NO_ANSWER: Final = "network-error"
@@ -44,6 +51,9 @@ def explainer(language: str) -> Explainer:
 
 def advise(kind: Kind, one: Reported, language: str) -> Advice:
     """What to say of a recipient that failed or is delayed."""
+    ours = _advise_of_own(kind, one, language) if one.cause else None
+    if ours is not None:
+        return ours
     item = _explained(one, language)
     found: Document = item.get("classification", {})
     actor, remedy = (found["actor"]["id"], found["remedy"]["id"]) if found else ("client", "")
@@ -56,6 +66,20 @@ def advise(kind: Kind, one: Reported, language: str) -> Advice:
         return Advice(reason, likely, _who(actor, remedy, again=True), (), ("other_way", "resend", "forward"))
     steps = _steps(item)
     return Advice(reason, likely, _who(actor, remedy), steps, () if steps else ("other_way", "forward"))
+
+
+def _advise_of_own(kind: Kind, one: Reported, language: str) -> Advice | None:
+    """The same of what this system found out by itself; None: there are no words for it."""
+    words = catalogue().report_words(language)
+    if one.cause not in words["own"]:
+        return None
+    reason = (words["own"][one.cause],)
+    if kind is Kind.DELAYED:
+        return Advice(reason, False, "nobody", (), ("keep", "until"))
+    who, do = _WHO_OF_OWN.get(one.cause, "you"), words["own_do"][one.cause]
+    if _ended_by_time(one):
+        return Advice(reason, False, "again" if who == "you" else who, (do,), ())
+    return Advice(reason, False, who, (do,), ())
 
 
 def _explained(one: Reported, language: str) -> Document:
@@ -76,7 +100,7 @@ def _reason(item: Document, language: str, one: Reported) -> tuple[str, ...]:
     if known:
         return known["title"], known["summary"]
     if one.reply is not None:
-        return (item["message"],) if "message" in item else ()
+        return ()
     term = explainer(language).documents.term("reasons", _NO_ANSWER)
     return (term["label"],)
 

@@ -42,6 +42,8 @@ class Reported:
     """Who answered, ``mx.example.net [192.0.2.1]:25``; empty when this system decided or nobody knows."""
     own: bool = False
     """``reply`` is ours."""
+    cause: str = ""
+    """Its name in the tables ``own`` and ``own_do`` of reports.toml, when it has one there."""
     stage: str = ""
     """What ``reply`` answers."""
     note: str = ""

@@ -165,8 +165,8 @@ class _Section:
             sentences += [what["operator"], what["again"]][: 2 if one.earlier else 1]
         if one.reply is None and not one.ended:
             sentences.append(what["local" if one.local else "fault"])
-        if likely and not one.parameter:
-            sentences.append(what["likely"])
+        if not one.parameter and one.reply is not None and (likely or not reason):
+            sentences.append(what["likely" if reason else "unknown"])
         self._paragraph(self._say["labels"]["sentences"].join(sentences), _INDENT)
         if reason and not one.parameter and one.reply is not None:
             words = self._unquoted(self._say["labels"]["colon"].join(reason))
@@ -253,7 +253,11 @@ class _Section:
     def _unquoted(self, sentence: str) -> str:
         """The catalogue marks literals with backticks; mail has no such marks."""
         quote = self._say["labels"]["quote"]
-        return _LITERAL.sub(lambda found: quote.format(text=found[1]), sentence)
+        quoted = _LITERAL.sub(lambda found: quote.format(text=found[1]), sentence)
+        opening, closing = quote.split("{text}")
+        if self._say["labels"]["sentences"]:
+            return quoted
+        return quoted.replace(f" {opening}", opening).replace(f"{closing} ", closing)  # Japanese puts no blanks there
 
 
 def _named(one: Reported) -> str:
@@ -271,7 +275,18 @@ def _grouped(recipients: Iterable[Reported]) -> list[list[Reported]]:
     groups: dict[tuple[object, ...], list[Reported]] = {}
     for one in recipients:
         domain = one.address.rpartition("@")[2] if one.parameter else ""
-        facts = (one.reply, one.host, one.own, one.stage, one.note, one.earlier, one.ended, one.expired, one.uncertain)
+        facts = (
+            one.reply,
+            one.host,
+            one.own,
+            one.cause,
+            one.stage,
+            one.note,
+            one.earlier,
+            one.ended,
+            one.expired,
+            one.uncertain,
+        )
         key = (*facts, one.retry_until, one.dropped, one.timed, one.silenced, one.refusal, one.parameter, domain)
         groups.setdefault(key, []).append(one)
     return list(groups.values())
