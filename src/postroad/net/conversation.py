@@ -39,6 +39,7 @@ class Conversation(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
+        self._is_late = False
         self._fault = ""
         self._progress = -1
         self._deadline = 0.0
@@ -70,15 +71,17 @@ class Conversation(asyncio.Protocol):
         until = self._deadline
         if self._latest < until and not self.engine.is_content_unanswered:
             until, patience = self._latest, Patience("the transaction to end", self._timeouts.transaction)
+        self._is_late = False
         self._waiter = self._loop.create_future()
+        timer = self._loop.call_at(until, self._expire)
         try:
-            async with asyncio.timeout_at(until):
-                await self._waiter
-        except TimeoutError:
-            raise Fault(f"waited {patience.seconds:g} s in vain for {patience.what}") from None
+            await self._waiter
         finally:
             self._waiter = None
+            timer.cancel()
         self.check()
+        if self._is_late:
+            raise Fault(f"waited {patience.seconds:g} s in vain for {patience.what}")
 
     def check(self) -> None:
         """Raises Fault once ``abort`` was called."""
@@ -129,6 +132,11 @@ class Conversation(asyncio.Protocol):
             self._transport.abort()
         self.is_lost = True
         self._wake()
+
+    def _expire(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._is_late = True
+            self._waiter.set_result(None)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -27,6 +27,9 @@ from postroad.smtp.states import State
 
 __all__ = ["ClientOptions", "ConnectFault", "ConnectStage", "Letter", "Listener", "SmtpClient"]
 
+#: Octets of content that are written at once.
+_WRITE_OCTETS: Final = 64 * 1024
+
 #: Characters of a transcript that are kept of its beginning and of its end.
 _TRANSCRIPT_END: Final = 32 * 1024
 
@@ -186,10 +189,14 @@ class SmtpClient:
     # --- content
 
     async def _send_content(self, transaction: MailTransaction, content: Callable[[], AsyncIterator[bytes]]) -> None:
-        blocks = content()
+        blocks, unsent = content(), 0
         try:
             async for block in blocks:
                 transaction.send_content(block)
+                unsent += len(block)
+                if unsent < _WRITE_OCTETS:  # small content and its end go out at once
+                    continue
+                unsent = 0
                 self._conversation.flush()
                 await self._until_room(transaction)
                 if not transaction.wants_content:
@@ -197,21 +204,25 @@ class SmtpClient:
         finally:
             if isinstance(blocks, AsyncGenerator):
                 await blocks.aclose()
-        transaction.end_content()
-        self._conversation.flush()
+        self._hear_waiting(transaction)
+        if transaction.wants_content:
+            transaction.end_content()
+            self._conversation.flush()
 
     async def _until_room(self, transaction: MailTransaction) -> None:
         """Hear what there is, and wait for more while the host has to take or to answer what was sent."""
-        line = self._conversation
-        while True:
-            while (event := self.engine.next_event()) is not NEED_DATA:
-                transaction.hear(event)
-                if self.engine.state is State.CLOSED:
-                    break
-            if not transaction.wants_content or not (line.is_paused or transaction.is_full):
-                line.check()
+        self._hear_waiting(transaction)
+        while transaction.wants_content and (self._conversation.is_paused or transaction.is_full):
+            await self._conversation.wait()
+            self._hear_waiting(transaction)
+
+    def _hear_waiting(self, transaction: MailTransaction) -> None:
+        """Every event that needs no waiting; raises Fault once we were aborted."""
+        self._conversation.check()
+        while (event := self.engine.next_event()) is not NEED_DATA:
+            transaction.hear(event)
+            if self.engine.state is State.CLOSED:
                 return
-            await line.wait()
 
 
 def _manners(options: ClientOptions) -> tuple[UseTls, ...]:

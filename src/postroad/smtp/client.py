@@ -186,12 +186,15 @@ class ClientEngine:
 
     # --- commands
 
-    def check(self, command: Command) -> None:
-        """Whether the command could be written to this host, whatever the state; raises LocalProtocolError."""
-        self._line_of(command, self._verb_of(command))
+    def check(self, command: Command) -> bytes:
+        """The line that the command would be to this host, whatever the state; raises LocalProtocolError."""
+        return self._line_of(command, self._verb_of(command))
 
-    def send(self, command: Command) -> None:
-        """Say something; raises LocalProtocolError, before any octet is written, when it may not be said now."""
+    def send(self, command: Command, line: bytes | None = None) -> None:
+        """Say something; raises LocalProtocolError, before any octet is written, when it may not be said now.
+
+        ``line``: what ``check`` gave for it, when nothing was heard of EHLO or TLS since.
+        """
         verb = self._verb_of(command)
         if isinstance(command, Bdat):
             self._send_chunk(command)
@@ -203,7 +206,7 @@ class ClientEngine:
             raise LocalProtocolError(f"{verb.value} is out of sequence: {self._ahead.value}")
         if verb is Verb.DATA:
             self._content.check_data()
-        line = self._line_of(command, verb)
+        line = line if line is not None else self._line_of(command, verb)
         if isinstance(command, Auth):
             self._auth = AuthExchange(command, self.announced)
         elif isinstance(command, Mail):

@@ -56,7 +56,7 @@ class Answer:
 class MailTransaction:
     """``begin``, then feed it every event of the engine until ``is_over``; send content when ``wants_content``."""
 
-    __slots__ = ("_accepted", "_answers", "_chunks", "_engine", "_heard", "_pipelining", "_script")
+    __slots__ = ("_accepted", "_answers", "_chunks", "_engine", "_heard", "_lines", "_pipelining", "_script")
 
     def __init__(
         self,
@@ -81,6 +81,7 @@ class MailTransaction:
         self._pipelining = pipelining
         if not bdat:
             self._script.append(Data())
+        self._lines: deque[bytes] = deque()  # of the script
         self._answers: list[Answer | None] = [None] * len(recipients)
         self._accepted: list[int] = []
         self._heard = 0  # answers to RCPT
@@ -111,12 +112,12 @@ class MailTransaction:
 
     def begin(self) -> None:
         """Say what can be said now; raises LocalProtocolError before the first octet when anything may not be said."""
-        for command in self._script:
-            self._engine.check(command)
+        self._lines.extend([self._engine.check(command) for command in self._script])
         if self._chunks is not None:
             self._engine.check(Bdat(b"", last=True))
         if self._engine.state is not State.READY:
             self._script.appendleft(Rset())  # an earlier transaction was refused half-way
+            self._lines.appendleft(self._engine.check(Rset()))
         self._say()
 
     def send_content(self, block: bytes) -> None:
@@ -166,7 +167,7 @@ class MailTransaction:
             if isinstance(self._script[0], Data) and None not in self._answers:
                 self._script.clear()  # nobody is left to send to
                 return
-            self._engine.send(self._script.popleft())
+            self._engine.send(self._script.popleft(), self._lines.popleft())
 
     def _replied(self, command: Command, reply: Reply) -> None:
         match command:
