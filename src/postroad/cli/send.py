@@ -43,7 +43,7 @@ def send_command(**given: Any) -> int:
 
     known = catalogue()
     language = chosen(given["lang"], known.languages)
-    words = {**known.texts("send", language), "language": known.vocabulary(language)["language"]}
+    words = known.texts("send", language)
     arguments, message = _arguments(given), _message(given)
     printer = Printer(_screen(given), words, language) if not (given["quiet"] or given["as_json"]) else None
     try:

@@ -5,6 +5,7 @@ A host's text is a stranger's: it goes through ``printable`` before it goes anyw
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -20,7 +21,6 @@ from postroad.sending import Explanation, Heard, SendError, SendOutcome, SendRes
 _TIME_AT: Final = 66
 _INDENT: Final = 7
 _CONNECTING: Final = "connecting to "
-_CONTENT: Final = "content"
 #: Remarks that the next line says better.
 _SILENT: Final = ("TLS",)
 
@@ -41,7 +41,8 @@ class Printer:
         """One line of the dialogue."""
         match heard.direction:
             case "C":
-                self._line(f"  {'~' if heard.tls else '-'}> {printable(heard.text)}")
+                text = self._words["remarks"][heard.what].format(**heard.facts) if heard.what else printable(heard.text)
+                self._line(f"  {'~' if heard.tls else '-'}> {text}")
             case "S":
                 self._host(heard)
             case "!":
@@ -89,11 +90,8 @@ class Printer:
             self._note(str(self._words["remarks"][heard.what]).format(**facts), heard.seconds)
         elif heard.text.startswith(_CONNECTING):
             self._note(say_["connecting"].format(host=printable(heard.text.removeprefix(_CONNECTING))), heard.seconds)
-        elif heard.text.startswith(_CONTENT):
-            text = f"{say_['content']}, {say_['dot']}"
-            self._line(f"  {'~' if heard.tls else '-'}> {text}")
         elif heard.text not in _SILENT:
-            self._note(printable(heard.text), heard.seconds)
+            self._note(self._words["heard"].get(heard.text, printable(heard.text)), heard.seconds)
 
     def _note(self, text: str, seconds: float) -> None:
         self._line(f" === {text}", seconds)
@@ -111,24 +109,29 @@ class Printer:
         self._write((self._out.style(text, style) if style else text) + gap + time)
 
     def _write(self, text: str) -> None:
-        print(text, flush=True)
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:  # who read us has seen enough; the mail is sent all the same
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
     # --- at the end
 
     def ended(self, result: SendResult) -> None:
         """What came of everybody."""
-        say_ = self._words["screen"]
-        done = sum(one.accepted for one in result.recipients)
-        if all(one.outcome is SendOutcome.STOPPED for one in result.recipients):
-            return
-        text = say_["accepted"].format(done=done, of=len(result.recipients))
-        if result.dropped_parameters:
-            joined = ", ".join(map(printable, result.dropped_parameters))
-            text += self._words["language"]["separator"] + say_["dropped"].format(names=joined)
-        self._note(text, result.seconds)
+        if not any(one.outcome is SendOutcome.STOPPED for one in result.recipients):
+            self._count(result)
         for one in result.recipients:
             if one.outcome not in _WISHES:
                 self._refused(one)
+
+    def _count(self, result: SendResult) -> None:
+        say_ = self._words["screen"]
+        done = sum(one.accepted for one in result.recipients)
+        text = say_["accepted"].format(done=done, of=len(result.recipients))
+        if result.dropped_parameters:
+            joined = ", ".join(map(printable, result.dropped_parameters))
+            text += say_["dropped"].format(names=joined)
+        self._note(text, result.seconds)
 
     def _refused(self, one: Sent) -> None:
         said = one.explanation(self._language)
@@ -138,7 +141,7 @@ class Printer:
             self._under(f"{one.reply}{f' ({one.stage})' if one.stage else ''}")
         if one.uncertain:
             self._under(self._words["screen"]["uncertain"])
-        elif one.fault:
+        elif one.fault and one.reply is None:
             self._under(one.fault)
         self._under(f"{said.title}: {said.summary}")
         for step in said.steps or ((said.remedy,) if said.remedy else ()):

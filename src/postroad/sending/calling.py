@@ -129,7 +129,7 @@ def _is_address(text: str) -> bool:
 
 
 def _composed(message: Composable, wishes: Wishes) -> Composed:
-    if wishes.stop_after in _NAMELESS and wishes.to is None and message in (b"", ""):
+    if wishes.stop_after in _NAMELESS and not (wishes.to or wishes.bcc) and message in (b"", ""):
         return Composed(recipients=(Mailbox("postmaster", ""),))  # nobody is named before MAIL
     return compose(message, wishes.sender, wishes.people, wishes.bcc, now=datetime.now().astimezone())
 

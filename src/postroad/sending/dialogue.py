@@ -30,9 +30,9 @@ class Heard:
     """With the last line of a reply: all of it, its lines separated by line feeds."""
     step: Step | None = None
     what: str = ""
-    """Of a remark of ``send``: its name in ``send.toml``; ``text`` is it in English."""
+    """Of the content, and of a remark of ``send``: its name in ``send.toml``; ``text`` is it in English."""
     facts: Mapping[str, str | int] = field(default_factory=dict)
-    """What stands in the remark."""
+    """The particulars."""
 
 
 DialogueListener = Callable[[Heard], None]
@@ -41,9 +41,11 @@ DialogueListener = Callable[[Heard], None]
 class Dialogue:
     """Pairs the lines of one connection with the commands that they answer, and passes them on."""
 
-    def __init__(self, listener: DialogueListener, since: Callable[[], float]) -> None:
+    def __init__(self, listener: DialogueListener, since: Callable[[], float], octets: int) -> None:
+        """``since`` gives the seconds since the beginning; ``octets``: how large the content is."""
         self._listener = listener
         self._since = since
+        self._octets = octets
         self._due: deque[str] = deque(("CONNECT",))
         self._last = "CONNECT"
         self._lines: list[str] = []
@@ -70,7 +72,10 @@ class Dialogue:
                     self.tls = True
                 if line.startswith("content"):
                     self._due.append("CONTENT")
-                self._pass("*", line)
+                    facts = {"octets": self._octets}
+                    self._listener(Heard("C", line, self._since(), self.tls, what="content", facts=facts))
+                else:
+                    self._pass("*", line)
 
     def _answered(self, line: str) -> None:
         command = self._due[0] if self._due else self._last

@@ -19,7 +19,7 @@ from postroad.net.smtp_client import ClientOptions, ConnectFault, SmtpClient
 from postroad.replies import Reply
 from postroad.sending.composing import Composed
 from postroad.sending.dialogue import Dialogue, DialogueListener, Heard
-from postroad.sending.faults import kind_of
+from postroad.sending.faults import kind_in_session, kind_of
 from postroad.sending.hello import own_name
 from postroad.sending.results import FaultKind, SendError, SendOutcome, SendResult, Sent
 from postroad.sending.servers import Server
@@ -189,7 +189,7 @@ class Driver:
 
     async def _at(self, endpoint: Endpoint, numbers: list[int]) -> list[int]:
         """One host; gives those for whom another one may help."""
-        dialogue = Dialogue(self._listener, self._since)
+        dialogue = Dialogue(self._listener, self._since, len(self._order.composed.content))
         options = self._order.options
         if not options.hello:
             options = replace(options, hello=own_name("" if endpoint.target.path else endpoint.address))
@@ -255,9 +255,7 @@ class Driver:
             reply=settled.reply,
             stage=settled.stage,
             fault=settled.note,
-            kind=FaultKind.NONE
-            if settled.reply is not None or settled.verdict is Verdict.DELIVERED
-            else FaultKind.CLOSED,
+            kind=FaultKind.NONE if settled.reply is not None else kind_in_session(settled.note),
             host=client.host,
             security=client.security,
             uncertain=settled.uncertain,

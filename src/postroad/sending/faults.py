@@ -36,6 +36,13 @@ def kind_of(fault: ConnectFault) -> FaultKind:
     return FaultKind.TLS if fault.stage == "STARTTLS" else FaultKind.LOCAL
 
 
+def kind_in_session(note: str) -> FaultKind:
+    """The kind of what ended a session in the middle, by its words."""
+    if "in vain" in note:
+        return FaultKind.SILENT
+    return FaultKind.CLOSED if "ended" in note or "closed" in note else FaultKind.NONE
+
+
 def _of_connecting(causes: list[BaseException]) -> FaultKind:
     for cause in causes:
         match cause:

@@ -200,7 +200,7 @@ def explained(reply: Reply | None, stage: str, kind: FaultKind, fault: str, lang
     if reply is not None:
         return _of_reply(reply, "CONNECT" if stage == "GREETING" else stage, lang)
     say = codes.texts("send", lang)
-    words = say["faults"].get(kind.value or "closed", {})
+    words = say["faults"].get(kind.value, {})
     steps: Iterable[str] = words.get("checks", ())
     return Explanation(
         title=str(words.get("title", fault)),
@@ -217,7 +217,7 @@ def _of_reply(reply: Reply, command: str, lang: str) -> Explanation:
     document = codes.explain_reply(reply, lang, command=command)
     item = document["items"][0]
     found = item["classification"]
-    known = item.get("code")
+    known = item.get("code") if found["confidence"]["id"] == "low" else None  # else the reason says more than the code
     return Explanation(
         title=known["title"] if known else found["reason"]["label"],
         summary=known["summary"] if known else found["reason"]["text"],
