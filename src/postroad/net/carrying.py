@@ -60,4 +60,4 @@ async def _wait(client: SmtpClient, seconds: float) -> bool:
 def _is_spent(client: SmtpClient) -> bool:
     """RFC 9422 section 4.1: MAILMAX counts what earlier messages used of this session, too."""
     most = client.engine.limits.mailmax
-    return most is not None and client.messages >= most
+    return most is not None and client.engine.mails >= most
