@@ -19,7 +19,7 @@ from postroad.replies.classify import Classification, classify
 from postroad.replies.documents import Documents
 from postroad.replies.explaining import Explainer
 from postroad.spool.interface import QueueGroup
-from postroad.web.shapes import Json, message_shape, reply_shape, stamp
+from postroad.web.message_shapes import Json, message_shape, reply_shape, stamp
 
 
 def _moment(seconds: float | None) -> str | None:
