@@ -7,13 +7,12 @@ still try) is said by the report's own sentences.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from postroad.message.report_facts import Kind, Reported
 from postroad.replies.catalogue import catalogue
-from postroad.replies.documents import Document
-from postroad.replies.explaining import Explainer
+from postroad.replies.classify import Classification, classify
+from postroad.replies.entries import CodeWords, EnhancedWords
 
 #: Remedies that the administrator of the sending side applies; other remedies of an administrator are the recipient's.
 _OURS: Final = frozenset(
@@ -27,8 +26,6 @@ _WHO_OF_OWN: Final = {
     "cannot_be_said": "developer",
 }
 _MAX_STEPS: Final = 3
-#: Nothing was answered: what is known by the moment.
-_NO_ANSWER: Final = "network-error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +40,22 @@ class Advice:
     own_steps: tuple[str, ...]
 
 
-@lru_cache(maxsize=8)
-def explainer(language: str) -> Explainer:
-    """Explains in one language; made once."""
-    return Explainer(catalogue(), language)
-
-
 def advise(kind: Kind, one: Reported, language: str) -> Advice:
     """What to say of a recipient that failed or is delayed."""
     ours = _advise_of_own(kind, one, language) if one.cause else None
     if ours is not None:
         return ours
-    item = _explained(one, language)
-    found: Document = item.get("classification", {})
-    actor, remedy = (found["actor"]["id"], found["remedy"]["id"]) if found else ("client", "")
-    likely = bool(found) and found["confidence"]["id"] == "low"
-    reason = _reason(item, language, one)
+    found = None if one.reply is None else classify(one.reply, command=one.stage, rules=catalogue().rules)
+    actor, remedy = (found.actor, found.remedy) if found is not None else ("client", "")
+    likely = found is not None and found.confidence == "low"
+    reason = _reason(one, found, language)
+    if kind is Kind.DELAYED and one.parameter:
+        return Advice(reason, likely, "peer", (), ("keep", "until", "tell_peer", "without"))
     if kind is Kind.DELAYED:
-        own = ("keep", "until") if not one.parameter else ("keep", "until", "tell_peer", "without")
-        return Advice(reason, likely, "peer" if one.parameter else "nobody", _hints(item, one), own)
+        return Advice(reason, likely, "nobody", _hints(one, language), ("keep", "until"))
     if _ended_by_time(one):
         return Advice(reason, likely, _who(actor, remedy, again=True), (), ("other_way", "resend", "forward"))
-    steps = _steps(item)
+    steps = _steps(one, language)
     return Advice(reason, likely, _who(actor, remedy), steps, () if steps else ("other_way", "forward"))
 
 
@@ -82,27 +73,28 @@ def _advise_of_own(kind: Kind, one: Reported, language: str) -> Advice | None:
     return Advice(reason, False, who, (do,), ())
 
 
-def _explained(one: Reported, language: str) -> Document:
-    if one.reply is None:
-        return {}
-    status = f"{one.reply.enhanced} " if one.reply.enhanced is not None else ""
-    text = one.reply.text[:4096].replace("\n", " ")
-    items = explainer(language).explain(f"{one.reply.code} {status}{text}", command=one.stage)["items"]
-    return next((item for item in items if item["kind"] == "reply"), {})
+def _reason(one: Reported, found: Classification | None, language: str) -> tuple[str, ...]:
+    """A title and a sentence, as the catalogue has them; empty when nobody knows the reply."""
+    if found is not None and found.reason != "undefined":
+        term = catalogue().term_words("reasons", found.reason, language)
+        return term.title, term.summary
+    words = _code_words(one, language)
+    return (words.title, words.summary) if words is not None else ()
 
 
-def _reason(item: Document, language: str, one: Reported) -> tuple[str, ...]:
-    """A title and a sentence, as the catalogue has them."""
-    found = item.get("classification")
-    if found and found["reason"]["id"] != "undefined":
-        return found["reason"]["label"], found["reason"]["text"]
-    known = item.get("code")
-    if known:
-        return known["title"], known["summary"]
-    if one.reply is not None:
-        return ()
-    term = explainer(language).documents.term("reasons", _NO_ANSWER)
-    return (term["label"],)
+def _code_words(one: Reported, language: str) -> CodeWords | None:
+    try:
+        return None if one.reply is None else catalogue().code_words(one.reply.code, language)
+    except KeyError:
+        return None
+
+
+def _enhanced_words(one: Reported, language: str) -> EnhancedWords | None:
+    status = None if one.reply is None else one.reply.enhanced
+    try:
+        return None if status is None else catalogue().enhanced_words(f"X.{status.subject}.{status.detail}", language)
+    except KeyError:
+        return None
 
 
 def _ended_by_time(one: Reported) -> bool:
@@ -121,16 +113,17 @@ def _who(actor: str, remedy: str, again: bool = False) -> str:
     return "again"
 
 
-def _steps(item: Document) -> tuple[str, ...]:
+def _steps(one: Reported, language: str) -> tuple[str, ...]:
     """The catalogue's steps for the sender: of the enhanced status, which knows more, else of the code."""
-    for entry in ("enhanced", "code"):
-        steps = item.get(entry, {}).get("fix", {}).get("sender", ())
+    for words in (_enhanced_words(one, language), _code_words(one, language)):
+        steps = () if words is None else words.fix.get("sender", ())
         if steps:
-            return tuple(step["do"] for step in steps[:_MAX_STEPS])
+            return tuple(step.do for step in steps[:_MAX_STEPS])
     return ()
 
 
-def _hints(item: Document, one: Reported) -> tuple[str, ...]:
+def _hints(one: Reported, language: str) -> tuple[str, ...]:
     """What the sender of a delayed message may do besides waiting: the code's steps after the first, which says wait."""
-    steps = item.get("code", {}).get("fix", {}).get("sender", ()) if not one.parameter else ()
-    return tuple(step["do"] for step in steps[1:_MAX_STEPS])
+    words = _code_words(one, language)
+    steps = () if words is None else words.fix.get("sender", ())
+    return tuple(step.do for step in steps[1:_MAX_STEPS])

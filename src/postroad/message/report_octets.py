@@ -20,6 +20,7 @@ _WORD_OCTETS: Final = 45
 _NOT_7BIT: Final = re.compile(rb"[\x00\x80-\xff]")
 _LONG_LINE: Final = re.compile(rb"[^\r\n]{999}")
 _BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+_ASCII: Final = bytes(range(128))
 _QUOTED: Final = tuple(
     bytes([octet]) if (33 <= octet <= 126 and octet != 61) or octet in (9, 32) else b"=%02X" % octet
     for octet in range(256)
@@ -89,14 +90,14 @@ def base64(octets: bytes) -> bytes:
 
 
 def text_part(text: str) -> tuple[str, str, bytes]:
-    """A text (lines separated by ``\\n``) as (charset, transfer encoding, octets), whichever is plainest."""
+    """A text (lines separated by ``\\n``) as (charset, transfer encoding, octets), whichever is shortest."""
     octets = text.replace("\n", "\r\n").encode("utf-8", "replace")
     if text.isascii() and is_seven_bit(octets):
         return "us-ascii", "7bit", octets
-    quoted, packed = quoted_printable(octets), base64(octets)
-    if len(quoted) <= len(packed):
-        return "utf-8", "quoted-printable", quoted
-    return "utf-8", "base64", packed
+    foreign = len(octets.translate(None, _ASCII))
+    if foreign * 6 < len(octets):  # quoted, each takes two octets more; base64 makes a third more of all
+        return "utf-8", "quoted-printable", quoted_printable(octets)
+    return "utf-8", "base64", base64(octets)
 
 
 def header_text(name: str, text: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from postroad.message.report_advice import advise, explainer
+from postroad.message.report_advice import advise
 from postroad.message.report_facts import Kind, Report, Reported, Returned
 from postroad.message.report_octets import cleansed
 from postroad.message.report_original import text_field, zone_minutes
@@ -209,7 +209,8 @@ class _Section:
             return said["own"]
         if not one.host:
             return said["remote_unknown"]
-        command = explainer(self._language).documents.command_label(cleansed(one.stage, 20))
+        stage = cleansed(one.stage, 20)
+        command = catalogue().vocabulary(self._language)["commands"].get(stage, stage)
         return said["remote"].format(host=cleansed(one.host, 200), command=command)
 
     def _quotation(self, reply: Reply) -> None:

@@ -37,16 +37,17 @@ def wrap(text: str, first: str = "", rest: str | None = None, room: int = WIDTH)
     """``text`` in lines of at most ``room`` cells; ``first`` stands before the first line, ``rest`` before the others."""
     rest = first if rest is None else rest
     lines: list[str] = []
-    line, filled = first, False
+    line, used, filled = [first], width(first), False
     for unit in _units(text):
-        if filled and width(line) + width(unit.rstrip(" ")) > room:
-            lines.append(line.rstrip(" "))
-            line, filled = rest, False
-        if not filled:
-            unit = unit.lstrip(" ")
-        line += unit
-        filled = filled or bool(unit)
-    return "\n".join([*lines, line.rstrip(" ")])
+        cells, blank = width(unit), not unit.strip(" ")
+        if filled and used + cells > room and not blank:
+            lines.append("".join(line).rstrip(" "))
+            line, used, filled = [rest], width(rest), False
+        if not filled and blank:
+            continue
+        line.append(unit)
+        used, filled = used + cells, True
+    return "\n".join([*lines, "".join(line).rstrip(" ")])
 
 
 def _units(text: str) -> list[str]:
