@@ -1,7 +1,8 @@
 """What every spool promises (src/postroad/spool/interface.py), a test a sentence; run on each backend.
 
 A backend's test file has a class that inherits ``Conformance`` and says how to open one. The other sentences stand in
-conformance_leases.py (workers) and conformance_keeping.py (operators).
+conformance_leases.py (workers), conformance_delivery.py (delivery), conformance_keeping.py (operators) and
+conformance_queries.py (those who ask).
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import pytest
 from postroad.envelope import Draft, MessageId, NewRecipient, Origin, Recipient
 from postroad.errors import NotFound, SpoolError, StorageFull
 from postroad.spool.interface import BLOCK_OCTETS, INLINE_OCTETS, MessageQuery, Spool
+from tests.spool.conformance_delivery import Delivery
 from tests.spool.conformance_keeping import Keeping
 from tests.spool.conformance_leases import Leases
+from tests.spool.conformance_queries import Queries
 from tests.spool.stories import (
     BOB,
     DELIVERED,
@@ -38,7 +41,7 @@ from tests.spool.stories import (
 )
 
 
-class Conformance(Leases, Keeping):
+class Conformance(Leases, Keeping, Delivery, Queries):
     """Inherit, and say how to ``open``."""
 
     # ---------------------------------------------------------------------------------------------- ids

@@ -29,7 +29,8 @@ from postroad.replies import Reply
 from postroad.spool.interface import ContentWriter, MessageQuery, Spool
 from postroad.spool.sqlite import SqliteSpool
 
-QUEUED, HELD, DELIVERED = RecipientState.QUEUED, RecipientState.HELD, RecipientState.DELIVERED
+QUEUED, HELD = RecipientState.QUEUED, RecipientState.HELD
+DELIVERED, FAILED = RecipientState.DELIVERED, RecipientState.FAILED
 T0 = 1_750_000_000.0
 BOB = NewRecipient("bob@example.org", "example.org", "NOTIFY=NEVER")
 EVE = NewRecipient("eve@example.com", "example.com")

@@ -29,7 +29,7 @@ from postroad.spool.interface import (
     Spool,
     SpoolStats,
 )
-from postroad.spool.memory_rows import Entry, Journal, Row, begin, by_destination, check_text
+from postroad.spool.memory_rows import Entry, Journal, Row, begin, by_destination, check_attempt_text, check_text
 from postroad.spool.transitions import (
     CLOSED,
     COUNT_LIMIT,
@@ -254,6 +254,7 @@ class MemorySpool:
             rows = self._leased(batch)
             if rows is None:
                 return False
+            check_attempt_text(batch.message.id, attempt)
             self._keep_all(reports)
         finally:
             for _, content in reports:

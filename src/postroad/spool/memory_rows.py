@@ -165,6 +165,15 @@ def check_text(draft: Draft) -> None:
         raise SpoolError(f"message {draft.id} has text that is no Unicode: {error.reason}") from error
 
 
+def check_attempt_text(message_id: MessageId, attempt: Attempt) -> None:
+    """The same for an attempt."""
+    try:
+        columns, _ = encode_entry(message_id, "", {}, attempt)
+        "".join(column for column in columns if isinstance(column, str)).encode()
+    except UnicodeEncodeError as error:
+        raise SpoolError(f"an attempt for {message_id} has text that is no Unicode: {error.reason}") from error
+
+
 def by_destination(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Rows of one message, by destination in the order of their first."""
     groups: dict[str, list[Row]] = {}
