@@ -36,7 +36,7 @@ class Origin:
     session: str = ""
     """The id of the SMTP session that brought it."""
     listener: str = ""
-    """``mx``, ``submission``, ``submissions`` or ``dev``."""
+    """``mx``, ``submission``, ``submissions`` or ``dev``; ``report`` for a delivery report, which was made here."""
     peer: str = ""
     """Address and port of the client, ``192.0.2.1:1234`` or ``[2001:db8::1]:1234``."""
     hello: str = ""
