@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -15,7 +16,19 @@ import pytest
 import postroad.reference
 from postroad.envelope import MessageId, Outcome, RecipientState, Step
 from postroad.spool.interface import MessageQuery
-from tests.web.queue_house import DAY, GREYLISTED, HOUR, NO_RET, NOW, RATE_LIMITED, TAKEN, UNKNOWN, QueueHouse
+from postroad.spool.sqlite import SqliteSpool
+from tests.web.queue_house import (
+    DAY,
+    GREYLISTED,
+    HOUR,
+    NO_RET,
+    NOW,
+    RATE_LIMITED,
+    TAKEN,
+    UNKNOWN,
+    QueueHouse,
+    StillClock,
+)
 
 API = "http://localhost/api/v1"
 SCHEMA = json.loads((Path(postroad.reference.__file__).parent / "schemas" / "queue.json").read_text())
@@ -54,12 +67,25 @@ class Asker:
 
 
 def run(work: Work, **options: Any) -> None:
-    async def inside() -> None:
-        house = QueueHouse(**options)
+    """The work in a house over each spool there is."""
+
+    async def inside(house: QueueHouse) -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(house.app)) as client:
             await asyncio.wait_for(work(house, Asker(client)), 20)
 
-    asyncio.run(inside())
+    async def in_memory() -> None:
+        await inside(QueueHouse(**options))
+
+    async def on_disk(folder: Path) -> None:
+        spool = await SqliteSpool.open(folder, clock=StillClock(), min_free=0)
+        try:
+            await inside(QueueHouse(spool, **options))
+        finally:
+            await spool.close()
+
+    asyncio.run(in_memory())
+    with TemporaryDirectory() as folder:
+        asyncio.run(on_disk(Path(folder)))
 
 
 async def states(house: QueueHouse, message_id: MessageId) -> list[str]:
