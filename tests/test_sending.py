@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Iterator
 from datetime import UTC, datetime
+from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
@@ -197,6 +198,42 @@ def test_parameters_follow_from_the_content(extra: bytes, extensions: tuple[byte
     wanted = mail % len(script.contents[0]) if "%" in mail else mail
     assert script.heard[1] == f"MAIL FROM:<me@example.com>{wanted}\r\n".encode()
     assert result.size == len(script.contents[0])
+
+
+def test_content_is_made_7_bit_where_8bitmime_is_missing() -> None:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "me@example.com", "kana@example.net", "hi"
+    message.set_content("Käse\n", cte="8bit")
+    script = Script()
+    result = sent(script, message)
+    assert result.accepted
+    assert script.contents[0].isascii()
+    assert b"quoted-printable" in script.contents[0]
+    assert message_from_bytes(script.contents[0], policy=SMTP).get_content().strip() == "Käse"
+    assert [step.action for step in result.steps] == ["seven-bit"]
+    assert result.dropped_parameters == ()
+
+
+def test_a_line_that_is_too_long_goes_as_binary_or_made_7_bit() -> None:
+    long = LETTER + b"x" * 1200 + b"\r\n"
+    script = Script(extensions=(b"BINARYMIME", b"CHUNKING"))
+    assert sent(script, long).accepted
+    assert (script.heard[1].endswith(b" BODY=BINARYMIME\r\n"), script.contents[0].endswith(long)) == (True, True)
+    old = Script()
+    assert sent(old, long).accepted
+    assert max(map(len, old.contents[0].split(b"\r\n"))) <= 998
+
+
+def test_what_cannot_be_made_7_bit_fails_by_our_own_reply() -> None:
+    signed = b'Content-Type: multipart/signed; boundary="b"\r\nMIME-Version: 1.0\r\n' + LETTER.replace(
+        b"\r\n\r\nhello\r\n", b"\r\n\r\n"
+    )
+    parts = "--b\r\nContent-Transfer-Encoding: 8bit\r\n\r\nKäse\r\n--b\r\n\r\nsignature\r\n--b--\r\n".encode()
+    script = Script()
+    (one,) = sent(script, signed + parts).recipients
+    assert one.reply is not None
+    assert (one.outcome, one.stage, str(one.reply.enhanced)) == (SendOutcome.FAILED, "", "5.6.3")
+    assert script.contents == []
 
 
 def test_a_header_in_utf8_needs_smtputf8() -> None:
@@ -808,4 +845,4 @@ def test_every_name_of_the_package_is_there() -> None:
     assert {name: getattr(postroad, name) for name in postroad.__all__}
     assert set(postroad.__all__) <= set(dir(postroad))
     with pytest.raises(AttributeError, match="no attribute 'sned'"):
-        _ = postroad.sned  # type: ignore[attr-defined]
+        _ = postroad.sned

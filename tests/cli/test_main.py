@@ -237,6 +237,8 @@ def test_the_exit_codes_are_never_renumbered() -> None:
         "USAGE": 64,
         "DATA": 65,
         "NO_INPUT": 66,
+        "NO_USER": 67,
+        "NO_HOST": 68,
         "UNAVAILABLE": 69,
         "SOFTWARE": 70,
         "CANNOT_CREATE": 73,

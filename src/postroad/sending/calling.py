@@ -19,7 +19,7 @@ from postroad.net.tls import client_context
 from postroad.sending.composing import Composable, Composed, compose
 from postroad.sending.driving import Driver, Order
 from postroad.sending.hello import own_name
-from postroad.sending.needs import needs_of, parameters_for
+from postroad.sending.needs import needs_of, parameters_for, scanned
 from postroad.sending.parameters import place
 from postroad.sending.results import SendResult
 from postroad.sending.servers import Server, read_server
@@ -55,15 +55,15 @@ async def send(message: Composable, **options: Unpack[SendOptions]) -> SendResul
     _check(wishes, host)
     composed = await asyncio.to_thread(_composed, message, wishes)
     mail, rcpt = place(wishes.parameters)
-    needs = needs_of(composed.content)
+    scan = await asyncio.to_thread(scanned, composed.content)
     order = Order(
         composed=composed,
         options=_options(wishes, host),
         server=host,
         routing=wishes.routing if host is not None or wishes.routing is not None else _routing(wishes),
-        mail=parameters_for(composed, needs, mail),
+        mail=parameters_for(needs_of(scan), mail),
         rcpt=rcpt,
-        needs=needs,
+        scan=scan,
         adapt=wishes.adapt,
         pipelining=wishes.pipelining,
         bdat=wishes.bdat,

@@ -13,6 +13,7 @@ from postroad import codes
 from postroad.address import Mailbox
 from postroad.delivery.mx import MxRouting, Unroutable
 from postroad.envelope import Step
+from postroad.message.scan import Scan
 from postroad.net.carrying import carry
 from postroad.net.connecting import Endpoint, Target, endpoints_of, reason_of
 from postroad.net.smtp_client import ClientOptions, ConnectFault, SmtpClient
@@ -21,14 +22,13 @@ from postroad.sending.composing import Composed
 from postroad.sending.dialogue import Dialogue, DialogueListener, Heard
 from postroad.sending.faults import kind_in_session, kind_of
 from postroad.sending.hello import own_name
+from postroad.sending.needs import blocks, needs_of
 from postroad.sending.results import FaultKind, SendError, SendOutcome, SendResult, Sent
 from postroad.sending.servers import Server
 from postroad.sending.stages import UNTIL, Reached, leave, walk
-from postroad.smtp.negotiation import ContentNeeds, Form, Negotiation, Plan, Settled, Verdict, Wanted
+from postroad.smtp.negotiation import Form, Negotiation, Plan, Settled, Verdict, Wanted
 from postroad.smtp.parameters import Given
 
-#: Octets of content in one block.
-_BLOCK: Final = 64 * 1024
 #: Seconds between two tries at most.
 _LONGEST_PAUSE: Final = 300.0
 
@@ -45,7 +45,7 @@ class Order:
     routing: MxRouting | None = None
     mail: Given = field(default_factory=Given)
     rcpt: Given = field(default_factory=Given)
-    needs: ContentNeeds = field(default_factory=ContentNeeds)
+    scan: Scan = field(default_factory=Scan)
     adapt: bool = True
     pipelining: bool = True
     bdat: bool = False
@@ -238,13 +238,15 @@ class Driver:
         people = {number: (self._people[number], self._order.rcpt) for number in numbers}
         forced = {parameter.keyword for parameter, _ in self._order.mail if parameter.forced}
         size = 0 if "SIZE" in forced else len(composed.content)
-        needs = replace(self._order.needs, eight_bit=False, binary=False) if "BODY" in forced else self._order.needs
+        needs = needs_of(self._order.scan)
+        if "BODY" in forced:
+            needs = replace(needs, eight_bit=False, binary=False)
         return Wanted(composed.sender, self._order.mail, people, size, needs)
 
     async def _content(self, form: Form) -> AsyncIterator[bytes]:
-        content = self._order.composed.content
-        for start in range(0, len(content), _BLOCK):
-            yield content[start : start + _BLOCK]
+        content, scan = self._order.composed.content, self._order.scan
+        for block in blocks(content, scan if form is Form.SEVEN_BIT else None):
+            yield block
 
     # --- what came of it
 

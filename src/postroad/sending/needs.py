@@ -2,43 +2,54 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from typing import Any, Final
 
-from postroad.sending.composing import Composed
+from postroad.message.encoding import SevenBitRecoder
+from postroad.message.scan import ContentScan, Scan
 from postroad.smtp.extensions.body import BODY, Body
 from postroad.smtp.extensions.smtputf8 import UTF8
 from postroad.smtp.negotiation import ContentNeeds
 from postroad.smtp.parameters import Given, Parameter
 
-#: RFC 5322 section 2.1.1: octets of a line without its CRLF.
-_LONGEST: Final = 998
-_LONG_LINE: Final = re.compile(rb"[^\n]{%d}" % (_LONGEST + 2))
+#: Octets of content in one block.
+_BLOCK: Final = 64 * 1024
 
 
-def needs_of(content: bytes) -> ContentNeeds:
+def scanned(content: bytes) -> Scan:
     """Read the octets, whose lines all end in CRLF."""
-    head = content.partition(b"\r\n\r\n")[0]
-    return ContentNeeds(
-        eight_bit=not content.isascii(),
-        binary=b"\x00" in content or _LONG_LINE.search(content) is not None,
-        utf8_header=not head.isascii(),
-        recodable=False,
-    )
+    scan = ContentScan()
+    for block in blocks(content):
+        scan.feed(block)
+    return scan.finish()
 
 
-def parameters_for(composed: Composed, needs: ContentNeeds, given: Given) -> Given:
-    """The parameters of MAIL: what the content and the addresses need, then what was asked for, which wins.
+def needs_of(scan: Scan) -> ContentNeeds:
+    """The same in the words of a negotiation."""
+    return ContentNeeds(scan.eight_bit, scan.binary, scan.utf8_header, scan.recodable)
 
-    SIZE is not among them: whether a host is told it is between the negotiation and the host.
+
+def blocks(content: bytes, scan: Scan | None = None) -> Iterator[bytes]:
+    """The content in blocks; with a ``scan`` of it: made 7-bit (RFC 6152 section 3). Raises LocalProtocolError then."""
+    pieces = (content[start : start + _BLOCK] for start in range(0, len(content), _BLOCK))
+    if scan is None:
+        yield from pieces
+        return
+    recoder = SevenBitRecoder(scan)
+    for piece in pieces:
+        yield recoder.feed(piece)
+    yield recoder.finish()
+
+
+def parameters_for(needs: ContentNeeds, given: Given) -> Given:
+    """The parameters of MAIL: those that say what the content is, then what was asked for, which wins.
+
+    SIZE, BODY=8BITMIME and what addresses need are between the negotiation and each host.
     """
-    people = (*composed.recipients, composed.sender)
     values: dict[Parameter[Any], Any] = {}
     if needs.binary:
         values[BODY] = Body.BINARYMIME
-    elif needs.eight_bit:
-        values[BODY] = Body.EIGHTBITMIME
-    if needs.utf8_header or not all(one.is_ascii for one in people if one is not None):
+    if needs.utf8_header:
         values[UTF8] = True
     named = {parameter.keyword for parameter, _ in given}
     return Given({key: value for key, value in values.items() if key.keyword not in named} | dict(given))
