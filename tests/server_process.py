@@ -238,7 +238,7 @@ class ServerProcess:
 
     def cli(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run another verb of the command line against this server."""
-        command = [sys.executable, "-m", "postroad", *arguments, "--state", str(self.state)]
+        command = [sys.executable, "-m", "postroad", *arguments, "--state-dir", str(self.state)]
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, env=self._environment
         )

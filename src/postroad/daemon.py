@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, suppress
 
 import postroad
 from postroad.admin import About, Admin, Listening
+from postroad.admin.why import Outlook
 from postroad.errors import PostroadError, SettingsError
 from postroad.net.listener import AddressTaken, listen
 from postroad.net.memory import keep_large_blocks_mapped
@@ -135,6 +136,8 @@ def make_admin(service: Service) -> Admin:
         chaos=service.chaos,
         unready=lambda: service.unready,
         clock=service.clock,
+        runner=service.delivery.runner if service.settings.dev is None else None,
+        outlook=Outlook(service.delivery.gives_up_at, service.delivery.rests_until),
     )
 
 

@@ -15,7 +15,8 @@ from postroad.policy.accounts import AnyPassword
 from postroad.policy.conditions import ConditionsBoard
 from postroad.policy.rates import Rates
 from postroad.policy.relaying import Catching, OwnSenders, Relaying, SubmittersOnly
-from postroad.service import assembly
+from postroad.service import assembly, delivering
+from postroad.service.counting import CountedSessions
 from postroad.settings import Settings, load_text
 from postroad.smtp.parameters import Traits
 from postroad.spool.memory import MemorySpool
@@ -81,6 +82,11 @@ def receptions(settings: Settings, certificate: object | None = None) -> dict[st
         metrics=Metrics(),
     )
     return assembly.receptions(settings, shared, certificate, AnyPassword())  # type: ignore[arg-type]
+
+
+def counted(reception: Reception) -> CountedSessions:
+    assert isinstance(reception.counting, CountedSessions)
+    return reception.counting
 
 
 def offered(reception: Reception, **traits: bool) -> list[str]:
@@ -167,7 +173,7 @@ def test_the_order_of_policies() -> None:
     assert (mx.hello, mx.content, mx.message) == ((), (), ())
     assert kinds(submission.sender) == [Rates, SubmittersOnly, OwnSenders]
     assert isinstance(found["mx"].addressing, Relaying)
-    assert len({id(one.counting) for one in found.values()}) == 1  # a client is counted over all listeners
+    assert len({id(counted(one).rates) for one in found.values()}) == 1  # a client is counted over all listeners
 
 
 def test_dev_mode() -> None:
@@ -185,5 +191,5 @@ def test_domains_and_schedule(tmp_path: Path) -> None:
     text = ROLES + '[retry]\nschedule = ["1m", "2m"]\nexpire = "1d"\n'
     settings = load_text(text, "t")
     assert [domain.name for domain in assembly.local_domains(settings)] == ["example.net", "example.com"]
-    found = assembly.schedule(settings)
-    assert (found.steps, found.expire) == ((60, 120), 86_400)
+    found = delivering.schedule(settings)
+    assert (found.steps, found.expire, found.delay_notice) == ((60, 120), 86_400, 14_400)

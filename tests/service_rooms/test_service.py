@@ -172,6 +172,8 @@ key = "{tmp_path}/key.pem"
 name = "kana"
 password_hash = "{make_hash("secret")}"
 senders = ["kana@example.net"]
+[outbound]
+via = "hold"
 """
 
     def work(client: smtplib.SMTP) -> None:
@@ -293,12 +295,12 @@ async def test_a_password_may_change_under_a_running_session(tmp_path: Path) -> 
 @looped
 async def test_what_was_held_for_want_of_a_route_goes_when_there_is_one(tmp_path: Path) -> None:
     path = tmp_path / "postroad.toml"
-    trusted = MX.replace("[mx]", '[mx]\ntrusted_networks = ["127.0.0.0/8"]')
+    trusted = MX.replace("[mx]", '[outbound]\nvia = "hold"\n[mx]\ntrusted_networks = ["127.0.0.0/8"]')
     settings = settings_of(trusted, tmp_path, path)
     async with running(settings) as service:
         await talk(service, send("far@later.example"))
         [message] = await service.spool.messages(MessageQuery())
-        assert (message.recipients[0].state, message.recipients[0].note) == ("held", "no route")
+        assert (message.recipients[0].state, message.recipients[0].note) == ("held", "the route is hold")
         route = f'[[domain]]\nname = "later.example"\ndeliver = "maildir:{tmp_path}/mail/{{user}}"\n'
         path.write_text(f'state = "{tmp_path}/state"\n{trusted}{route}')
         await service.reload()

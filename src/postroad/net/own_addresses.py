@@ -1,36 +1,26 @@
-"""Is this one of our own listening addresses? What mail routing needs to see that a mail host is this server itself."""
+"""Which addresses are this machine's own: asked of the kernel, without a list of interfaces."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from functools import lru_cache
 
 
-def own_addresses(listening: Iterable[tuple[str, int]], port: int = 25) -> Callable[[str], bool]:
-    """A judge of addresses, from the (host, port) that our listeners are bound to; those on other ports do not count.
-
-    Behind a wildcard (``0.0.0.0``, ``::``) every address of the machine is ours: the kernel says which, by a bind.
-    """
-    bound = {ip_address(host.partition("%")[0]) for host, listens_on in listening if listens_on == port}
-    wild = {each.version for each in bound if each.is_unspecified}
-    if IPv6Address("::") in bound:
-        wild.add(4)  # a dual-stack socket, if not by our setting then perhaps by the machine's
-
-    def is_own(address: str) -> bool:
-        asked = ip_address(address)
-        return asked in bound or (asked.version in wild and _is_of_this_machine(asked))
-
-    return is_own
-
-
-def _is_of_this_machine(address: IPv4Address | IPv6Address) -> bool:
-    if address.is_multicast or address.is_unspecified:
-        return False
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+@lru_cache(maxsize=1024)
+def is_local(address: str) -> bool:
+    """Whether a socket here can have ``address``; an address that comes later is seen after a restart."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((str(address), 0))
+            probe.bind((address, 0))
     except OSError:
         return False
     return True
+
+
+def answers_on(address: str, port: int, listening: frozenset[tuple[str, int]]) -> bool:
+    """Whether we are who answers on ``address`` and ``port``; ``listening``: where, wildcards included."""
+    if (address, port) in listening:
+        return True
+    wildcard = "::" if ":" in address else "0.0.0.0"
+    return (wildcard, port) in listening and is_local(address)

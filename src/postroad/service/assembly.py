@@ -9,7 +9,6 @@ from typing import Final
 
 import postroad
 from postroad.clock import Clock
-from postroad.delivery.schedule import Schedule
 from postroad.inbound.pace import Deadlines
 from postroad.inbound.passwords import Passwords
 from postroad.inbound.reception import Addressing, ConditionsNow, Reception
@@ -58,11 +57,6 @@ def rate_limits(limits: Limits) -> RateLimits:
         auth_failures_per_minute=limits.auth_failures_per_minute,
         tls_starts_per_minute=limits.tls_starts_per_minute,
     )
-
-
-def schedule(settings: Settings) -> Schedule:
-    """When deferred recipients are tried again."""
-    return Schedule(steps=settings.retry.schedule, expire=settings.retry.expire)
 
 
 def offered_extensions(limits: Limits, clock: Clock, *, tls: bool, auth: bool, hold_for: float = 0.0) -> ExtensionSet:

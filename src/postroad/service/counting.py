@@ -14,17 +14,17 @@ class CountedSessions:
     """The rates, with every session counted when it ends."""
 
     def __init__(self, rates: Rates, metrics: Metrics) -> None:
-        self._rates = rates
+        self.rates = rates
         self._metrics = metrics
 
     def disconnected(self, facts: SessionFacts) -> None:
         """A session has ended."""
-        self._rates.disconnected(facts)
+        self.rates.disconnected(facts)
         self._metrics.session_ended(facts.listener, bool(facts.tls))
 
     def on_tls(self, facts: SessionFacts) -> Verdict:
         """A TLS handshake begins."""
-        return self._rates.on_tls(facts)
+        return self.rates.on_tls(facts)
 
 
 async def figures(spool: Spool, clock: Clock, version: str, certificate_expires: float | None) -> Figures:

@@ -50,6 +50,13 @@ def holds(found: Routes) -> Callable[[str], str]:
     return reason
 
 
+def ways(settings: Settings, found: Routes) -> Routes:
+    """The routes that mail can take at all: where nobody may relay, what comes is for our domains."""
+    listeners = [one for _, one in settings.listeners]
+    may_relay = any(one.trusted_networks or (one.auth and settings.accounts) for one in listeners)
+    return found if may_relay else Routes({one.name: found.of(one.name) for one in settings.domains})
+
+
 def _route(text: str, tls: TlsPolicy, account: str = "", password: str | None = None) -> Route:
     route = _with_tls(parse_route(text), tls)
     if account and password is not None and isinstance(route, Smtp):

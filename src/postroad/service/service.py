@@ -10,12 +10,6 @@ from typing import Final
 
 import postroad
 from postroad.clock import Clock, SystemClock
-from postroad.delivery.maildir_transport import MaildirTransport
-from postroad.delivery.next_hops import NextHops
-from postroad.delivery.routing import Maildir, Route, Smtp
-from postroad.delivery.runner import Runner
-from postroad.delivery.smtp_transport import SmtpTransport
-from postroad.delivery.transport import Transport
 from postroad.errors import SettingsError
 from postroad.inbound.reception import ConditionsNow
 from postroad.inbound.service import InboundService
@@ -23,8 +17,7 @@ from postroad.inbox.chaos import Chaos
 from postroad.inbox.inbox import Inbox
 from postroad.net.certificate_dates import expires_at
 from postroad.net.listener import AddressTaken, NoSuchAddress, listen, passed_sockets
-from postroad.net.smtp_client import ClientOptions
-from postroad.net.tls import Certificate, client_context
+from postroad.net.tls import Certificate
 from postroad.observe.log import get_logger
 from postroad.observe.mail_log import log_accepted
 from postroad.observe.metrics import Metrics
@@ -34,6 +27,7 @@ from postroad.policy.conditions import ConditionsBoard, known_parameters
 from postroad.policy.rates import Rates
 from postroad.service import assembly, outgoing
 from postroad.service.counting import figures
+from postroad.service.delivering import Delivery, make_runner
 from postroad.service.reloading import refuse_what_needs_a_restart
 from postroad.settings import Listener, Settings, password_files, read_again, read_password, shown
 from postroad.spool.sqlite import SqliteSpool
@@ -133,7 +127,7 @@ class Service:
     inbox: Inbox
     conditions: ConditionsBoard
     chaos: Chaos | None
-    runner: Runner
+    delivery: Delivery
 
     @property
     def unready(self) -> str:
@@ -157,6 +151,7 @@ class Service:
             settings.state / "spool", clock=self.clock, min_free=settings.limits.min_free
         )
         self.spool.on_accepted(log_accepted)
+        self.spool.on_settled(self.metrics.settled)
         self.inbox = Inbox(self.spool, keep=dev.keep if dev else None, keep_octets=dev.keep_octets if dev else 0)
         self.chaos = Chaos(dev.chaos) if dev is not None else None
         offered = assembly.offered_extensions(settings.limits, self.clock, tls=False, auth=False, hold_for=_DAY)
@@ -173,8 +168,15 @@ class Service:
         )
         self._shared.conditions.measure(self.spool.free_octets(), settings.limits.message_size)
         self._use(settings)
-        self.runner = self._make_runner(settings)
-        self.runner.start()
+        self.delivery = make_runner(
+            settings,
+            self.spool,
+            self.clock,
+            self.conditions,
+            lambda: outgoing.routes(self.settings, self._passwords),
+            lambda: frozenset(address for found in self.addresses.values() for address in found),
+        )
+        self.delivery.runner.start()
         await self._inbound.start(sockets)
         self.addresses = {role: [one.getsockname()[:2] for one in bound] for role, bound in sockets.items()}
         for role, addresses in self.addresses.items():
@@ -190,7 +192,7 @@ class Service:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
         await self._inbound.drain(grace)
-        await self.runner.stop(grace)
+        await self.delivery.runner.stop(grace)
         self.inbox.close()
         if self._authenticator is not None:
             self._authenticator.close()
@@ -208,7 +210,7 @@ class Service:
         self._renew_passwords(settings)
         self._shared.rates.renew(assembly.rate_limits(settings.limits), settings.limits.exempt)
         self._use(settings)
-        self.runner.reload(outgoing.routes(settings, self._passwords), assembly.schedule(settings))
+        self.delivery.reload(settings, outgoing.routes(settings, self._passwords))
         if (
             self.chaos is not None
             and settings.dev is not None
@@ -230,23 +232,6 @@ class Service:
         self._inbound.use(assembly.receptions(settings, self._shared, self._certificate, self._authenticator))
         if before is not None:
             asyncio.get_running_loop().call_later(GRACE, before.close)  # running sessions may still ask it
-
-    def _make_runner(self, settings: Settings) -> Runner:
-        options = ClientOptions(hello=settings.hostname, context=client_context(verify=False))
-        smtp = SmtpTransport(
-            options, heard=NextHops(self.conditions, lambda: outgoing.routes(self.settings, self._passwords)).heard
-        )
-        transports: dict[type[Route], Transport] = {
-            Smtp: smtp,
-            Maildir: MaildirTransport(settings.hostname, self.clock),
-        }
-        return Runner(
-            self.spool,
-            outgoing.routes(settings, self._passwords),
-            transports,
-            self.clock,
-            schedule=assembly.schedule(settings),
-        )
 
     async def _watch_certificate(self) -> None:
         """Read the certificate again when its files have changed."""
