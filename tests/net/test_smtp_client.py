@@ -271,6 +271,7 @@ def test_faults_at_each_stage(run: Run, stage: bytes, bdat: bool, pipelining: bo
             else:
                 assert answer.reply is None
                 assert answer.fault
+                assert manner != "reset" or answer.fault.endswith(("reset by peer)", "(Broken pipe)"))
                 all_sent = stage in (b".", b"BDAT LAST") or (stage == b"BDAT" and pipelining)
                 assert answer.uncertain == all_sent
             assert not client.is_usable

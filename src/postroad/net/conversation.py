@@ -165,9 +165,10 @@ class Conversation(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; ``exc`` says why when it broke."""
         self.is_lost = True
+        why = "" if exc is None else reason_of(exc)
         if exc is not None:
-            self.engine.transcript.add(f"connection lost: {reason_of(exc)}")
-        self.engine.receive_eof()
+            self.engine.transcript.add(f"connection lost: {why}")
+        self.engine.receive_eof(why)
         self.is_paused = False
         self._wake()
 

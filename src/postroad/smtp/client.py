@@ -73,6 +73,7 @@ class ClientEngine:
         "_eof",
         "_framer",
         "_known",
+        "_lost_by",
         "_out",
         "_timeouts",
         "announced",
@@ -100,6 +101,7 @@ class ClientEngine:
         self._content = OutgoingContent()
         self._accepted = 0
         self._eof = False
+        self._lost_by = ""
         self._ended: ConnectionEnded | None = None
         self.lmtp = lmtp
         self.state = State.CONNECTED
@@ -123,9 +125,10 @@ class ClientEngine:
         if self.state is not State.CLOSED:
             self._framer.receive(data)
 
-    def receive_eof(self) -> None:
-        """The host has closed the connection, or it was lost."""
+    def receive_eof(self, why: str = "") -> None:
+        """The host has closed the connection, or it was lost; ``why`` in words where the system knows."""
         self._eof = True
+        self._lost_by = self._lost_by or why
 
     def data_to_send(self) -> bytes:
         """What to write now, once."""
@@ -281,7 +284,8 @@ class ClientEngine:
             self._end("protocol")
             raise
         if self._eof:
-            return self._end("closed by the host" if not self._awaited else "closed by the host before its reply")
+            when = " before its reply" if self._awaited else ""
+            return self._end(f"closed by the host{when}{f' ({self._lost_by})' if self._lost_by else ''}")
         return NEED_DATA
 
     @property
