@@ -461,7 +461,7 @@ def test_a_chunk_that_is_refused_while_the_host_reads_no_more(run: Run) -> None:
             await peer.say(b"250 ok\r\n")
         await peer.hear()
         await peer.say(b"452 4.3.1 full\r\n")
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.1)
 
     async def content() -> AsyncIterator[bytes]:
         nonlocal taken
@@ -471,7 +471,7 @@ def test_a_chunk_that_is_refused_while_the_host_reads_no_more(run: Run) -> None:
 
     async def work() -> None:
         async with host(play) as (port, _):
-            client = await connect(port, timeouts=ClientTimeouts(chunk=0.05, content=0.05, other=0.05))
+            client = await connect(port)
             (answer,) = await client.deliver(letter(content=content, bdat=True))
             assert answer == Answer(Stage.CONTENT, Reply(452, "full", "4.3.1"))
             assert taken < 100
