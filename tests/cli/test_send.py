@@ -28,6 +28,7 @@ from postroad.replies.catalogue import catalogue
 from postroad.smtp import undeliverable
 from tests.cli.fake_server import Ended
 from tests.peer_host import CUT, Script, playing
+from tests.server_process import ServerProcess
 
 Run = Callable[..., Ended]
 
@@ -476,6 +477,27 @@ def test_a_message_that_is_none(to: Any, tmp_path: Path) -> None:
     script = Script()
     ended = to(script, "--data", tmp_path / "m.eml", "--bcc", "c@d.example")
     assert (ended.code, script.connections) == (Exit.DATA, 0)
+
+
+# --- our own server
+
+
+def test_against_our_own_server(run: Run, tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, None) as server:
+        host, port = server.listeners["dev"][0]
+        options = (
+            "send",
+            "--server",
+            f"{host}:{port}",
+            "--to",
+            "ann@example.net,you+455@example.com,you+550@example.com",
+        )
+        ended = run(*options, "--json", "--param", "NOTIFY=SUCCESS", "--lang", "ja")
+    VALID.validate(ended.document)
+    assert ended.code == Exit.FINDINGS
+    found = [(one["outcome"], one["reply"]["code"]) for one in ended.document["recipients"]]
+    assert found == [("delivered", 250), ("retry", 455), ("failed", 550)]
+    assert ended.document["recipients"][1]["explanation"]["title"] == "パラメータの拒否"
 
 
 # --- other ways
