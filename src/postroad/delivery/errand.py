@@ -119,10 +119,10 @@ def _health(settled: Iterable[Settled]) -> Health:
 def _is_too_much(one: Settled) -> bool:
     """421 or silence anywhere, 4yz at MAIL: about the host and not about a recipient."""
     if one.reply is None:
-        return one.stage == Stage.CONNECTION.value or one.uncertain
+        return one.stage == Stage.CONNECTION.name or one.uncertain
     if reactions.closes_channel(one.reply):
         return True
-    return one.reply.is_transient and one.stage == Stage.MAIL.value
+    return one.reply.is_transient and one.stage == Stage.MAIL.name
 
 
 def _words_of(fault: ConnectFault) -> tuple[Reply | None, str]:

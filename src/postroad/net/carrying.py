@@ -49,9 +49,9 @@ async def _say(
 
 
 async def _wait(client: SmtpClient, seconds: float) -> bool:
-    """Whether the host still listens after so many seconds; looked at every second, so that a lost one is not awaited."""
+    """Whether the host still listens after so many seconds; looked at often, so that a lost one is not awaited."""
     while seconds > 0 and client.is_usable:
-        pause = min(seconds, 1.0)
+        pause = min(seconds, 0.25)
         await asyncio.sleep(pause)
         seconds -= pause
     return client.is_usable

@@ -24,7 +24,7 @@ from typing import Any, Final
 from postroad.errors import LocalProtocolError
 from postroad.replies import Reply
 from postroad.smtp import undeliverable
-from postroad.smtp.client_commands import Mail, Rcpt, mail_line, rcpt_line
+from postroad.smtp.client_commands import Rcpt, rcpt_line
 from postroad.smtp.client_extensions import KNOWN
 from postroad.smtp.extensions import BINARYMIME, CHUNKING, DSN, EIGHTBITMIME, SMTPUTF8
 from postroad.smtp.extensions.body import BODY, Body
@@ -108,7 +108,7 @@ def _is_announced(parameter: Parameter[Any], announced: Mapping[str, str]) -> bo
 
 def _announced_of(given: Given, announced: Mapping[str, str]) -> Given:
     """RCPT has no parameter that must not be lost: all of them are DSN's."""
-    if all(_is_announced(parameter, announced) for parameter, _ in given):
+    if not len(given) or all(_is_announced(parameter, announced) for parameter, _ in given):
         return given
     kept = {parameter: value for parameter, value in given if _is_announced(parameter, announced)}
     return Given(kept) if kept else NOTHING_GIVEN
@@ -194,15 +194,10 @@ def needs_utf8(wanted: Wanted, number: int) -> bool:
 
 
 def _check_said(fitted: Fitted, wanted: Wanted) -> None:
-    """No line is begun that could not be written: one bad recipient must not stop the others.
+    """No RCPT is begun that could not be written: one bad recipient must not stop the others.
 
     Only wishes are looked at: a path was read by our own parser, and the engine checks every line once more.
     """
-    if len(wanted.parameters):
-        try:
-            mail_line(Mail(wanted.reverse_path, Given(fitted.mail)))
-        except LocalProtocolError as fault:
-            fitted.refuse_all(undeliverable.CANNOT_BE_SAID, fault.message)
     for number, given in list(fitted.rcpt.items()):
         if not len(given):
             continue

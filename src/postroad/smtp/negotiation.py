@@ -73,16 +73,17 @@ class Negotiation:
         """What was changed on the way, in order."""
         self._wanted = wanted
         self._refused = refused
-        self._lmtp = lmtp
-        self._adapt = adapt
+        self._lmtp, self._adapt = lmtp, adapt
         self._again_after = min(max(again_after, 0.0), _LONGEST_WAIT)
-        self._limits = limits if limits is not None else read_limits(announced.get("LIMITS", ""))
+        self._limits = limits if limits is not None else _limits_of(announced)
         self._at_once = min(self._limits.rcptmax or _AT_ONCE, _MOST_AT_ONCE)
         self._pipelined = "PIPELINING" in announced
         self._never_as_null = never_as_null
         self._mails: dict[Terms, Given] = {}
-        self._plans = self._fruitless = 0
-        self._did_without, self._taken = set[str](), set[str]()
+        self._last: tuple[Terms, Given] | None = None
+        self._fruitless = 0
+        self._did_without: set[str] = set()
+        self._heard: list[tuple[Plan, Sequence[Answer]]] = []
         self._pending: dict[int, Person] = {}
         fitted = fit(wanted, announced)
         self._mail: Values = fitted.mail
@@ -109,13 +110,22 @@ class Negotiation:
     @property
     def learnt(self) -> set[str]:
         """Keywords that this host refused and did without, and took from nobody in this session."""
-        return self._did_without - self._taken - self._refused
+        if not self._did_without:
+            return set()
+        taken: set[str] = set()
+        for plan, answers in self._heard:
+            if any(answer.stage in _BEYOND_MAIL for answer in answers):
+                taken |= _keywords(plan.parameters)
+            for (_, given), answer in zip(plan.recipients, answers, strict=True):
+                if answer.stage in _BEYOND_RCPT:
+                    taken |= _keywords(given)
+        return self._did_without - taken - self._refused
 
     def next_plan(self) -> Plan | None:
         """The transaction to try now; None once everybody is settled."""
         if self._pending and self._fruitless >= _FRUITLESS:
             self.give_up("the host refuses whatever is asked of it", Verdict.RETRY_CHANGED)
-        if self._pending and self._limits.mailmax is not None and self._plans >= self._limits.mailmax:
+        if self._pending and self._limits.mailmax is not None and len(self._heard) >= self._limits.mailmax:
             self.give_up("the host takes no more transactions in one session", Verdict.NEXT_HOST)
         if not self._pending:
             return None
@@ -124,7 +134,6 @@ class Negotiation:
             ready, wait = list(self._pending.values()), self._again_after
             for person in ready:
                 person.waits = False
-        self._plans += 1
         return self._plan(self._together(ready), wait)
 
     def _together(self, ready: Sequence[Person]) -> list[Person]:
@@ -162,11 +171,14 @@ class Negotiation:
 
     def _said(self, terms: Terms) -> Given:
         """The parameters of MAIL; the size of content that is made 7-bit is not known, so it is not told."""
+        if self._last is not None and self._last[0] is terms:
+            return self._last[1]
         given = self._mails.get(terms)
         if given is None:
             gone = terms.dropped if terms.form is Form.AS_IS else terms.dropped | {SIZE}
             kept = {parameter: value for parameter, value in self._mail.items() if parameter not in gone}
             given = self._mails[terms] = Given(kept) if kept else NOTHING_GIVEN
+        self._last = (terms, given)
         return given
 
     # --- what came of it
@@ -176,7 +188,9 @@ class Negotiation:
         answered = zip(plan.numbers, answers, strict=True)
         heard = {number: answer for number, answer in answered if number in self._pending}
         before = len(self.settled)
-        self._learn(plan, heard)
+        self._heard.append((plan, answers))
+        if self.steps:
+            self._learn(heard)
         self._tell_the_others(heard)
         full = self._full_of(heard) if self._adapt else []
         refused: list[tuple[Person, Answer]] = []
@@ -185,7 +199,8 @@ class Negotiation:
                 refused.append((self._pending[number], answer))
         if full:
             self._split(full, heard)
-        self._step(refused, shared=len(plan.numbers) > 1)
+        if refused:
+            self._step(refused, shared=len(plan.numbers) > 1)
         self._fruitless += len(self.settled) == before
 
     def _tell_the_others(self, heard: dict[int, Answer]) -> None:
@@ -213,16 +228,13 @@ class Negotiation:
             del self._pending[person.number]
             self.settled[person.number] = Settled(person.number, Verdict.FAILED, reply, "", note)
 
-    def _learn(self, plan: Plan, heard: Mapping[int, Answer]) -> None:
-        """What was taken, and what was not missed once it was left out."""
+    def _learn(self, heard: Mapping[int, Answer]) -> None:
+        """What was not missed once it was left out."""
         if any(answer.stage in _BEYOND_MAIL for answer in heard.values()):
-            self._taken |= _keywords(plan.parameters)
             self._did_without.update(self._pending[next(iter(heard))].gone_last.get(Verb.MAIL, ()))
         for number, answer in heard.items():
-            person = self._pending[number]
-            if answer.stage in _BEYOND_RCPT and len(person.given):
-                self._taken |= _keywords(person.said)
-                self._did_without.update(person.gone_last.get(Verb.RCPT, ()))
+            if answer.stage in _BEYOND_RCPT:
+                self._did_without.update(self._pending[number].gone_last.get(Verb.RCPT, ()))
 
     def _settle_by(self, person: Person, answer: Answer) -> bool:
         """Settle what this answer settles; False for a refusal that the ladder is for."""
@@ -253,6 +265,8 @@ class Negotiation:
         A limit refuses all that follow. Without an enhanced status that says so, a refusal between recipients that are
         taken is about that mailbox (452 and 552 speak of its storage, too).
         """
+        if not any(answer.stage is Stage.RCPT for answer in heard.values()):
+            return []
         taken = _places_taken(heard)
         too_many_in_all = any(map(_is_too_many_in_all, heard.values()))
         if not taken or not (too_many_in_all or any(answer.accepted for answer in heard.values())):
@@ -338,6 +352,10 @@ class Negotiation:
         wish = self._wanted.recipients[person.number][1].get(NOTIFY)
         if self._never_as_null and wish is Notify.NEVER and NOTIFY not in person.said:
             person.request = person.request.with_terms(null_path=True)
+
+
+def _limits_of(announced: Mapping[str, str]) -> PeerLimits:
+    return read_limits(announced["LIMITS"]) if "LIMITS" in announced else PeerLimits()
 
 
 def _keywords(given: Given) -> set[str]:

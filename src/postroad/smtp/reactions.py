@@ -9,6 +9,8 @@ are tried in order, the first that fits decides:
 | any       | any        | 421                     | any                   | HOST: it closes, whatever was asked     |
 | RCPT      | any        | 4yz, 5yz                | x.5.3                 | FULL: the rest in another transaction   |
 | RCPT      | any        | 452, 552                | none                  | FULL (RFC 5321 section 4.5.3.1.10)      |
+| RCPT      | any        | 4yz, 5yz, whose text is | none                  | FULL                                    |
+|           |            | "too many recipients"   |                       |                                         |
 | MAIL RCPT | given      | 455                     | not x.1.z, not x.2.z  | NOT_NOW: a parameter, at this time      |
 | MAIL RCPT | given      | 555                     | not x.1.z, not x.2.z  | NOT_KNOWN: a parameter, for good        |
 | MAIL RCPT | given      | 501, 503, 504           | x.5.z, none           | NOT_KNOWN (what hosts write for 555)    |
@@ -68,10 +70,12 @@ def wants_fewer_recipients(reply: Reply) -> bool:
     452 is the code; 552 stood there in RFC 821; some hosts write 455 4.5.3, so that an enhanced status x.5.3 outweighs
     the code. One about anything else (4.2.2 mailbox full, 4.3.1 storage) says that another transaction would not help.
     """
+    if reply.is_positive:
+        return False
     status = reply.enhanced
     if status is None:
-        return reply.code in (452, 552)
-    return not reply.is_positive and (status.subject, status.detail) == (5, 3)
+        return reply.code in (452, 552) or "too many recipients" in reply.text.lower()
+    return (status.subject, status.detail) == (5, 3)
 
 
 def _refuses_parameters(reply: Reply) -> bool:

@@ -151,9 +151,12 @@ def settle(
     """The end for one recipient; ``said``: the parameters of MAIL, ``fitted``: those before anything was refused."""
     wishes = wanted.recipients[person.number][1]
     told = person.said
-    dropped = [p.keyword for p, _ in wanted.parameters if p not in said]
-    dropped += [p.keyword for p in fitted if p not in said and p not in wanted.parameters]
-    dropped += [p.keyword for p, _ in wishes if p not in told]
+    wished = wanted.parameters
+    dropped = [p.keyword for p, _ in wished if p not in said] if len(wished) else []
+    if len(said) < len(fitted):
+        dropped += [p.keyword for p in fitted if p not in said and p not in wished]
+    if told is not wishes:
+        dropped += [p.keyword for p, _ in wishes if p not in told]
     return Settled(
         number=person.number,
         verdict=verdict,
