@@ -125,6 +125,9 @@ the end
 """)  # fmt: skip
 
 
+NESTED_HEAD = b"A: 1\r\nDKIM-Signature: v=1\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+
+
 def test_a_nested_message_says_the_same_afterwards() -> None:
     scan = scanned(NESTED)
     assert (scan.eight_bit, scan.binary, scan.utf8_header, scan.recodable) == (True, False, False, True)
@@ -182,6 +185,21 @@ def test_seven_bit_mail_stays_octet_for_octet() -> None:
     message = b"Subject: x\r\n\r\nplain\r\n.\r\n"
     assert recoded(message) == message
     assert scanned(message) == Scan(longest_line=10)
+
+
+def test_a_large_message_is_judged_like_a_small_one() -> None:
+    filler = b"x" * 70 + b"\r\n"
+    for body in (b"plain\r\n", UTF8 + b"\r\n"):
+        small, large = NESTED_HEAD + body, NESTED_HEAD + filler * 2000 + body
+        assert scanned(small).encode == scanned(large).encode == scanned(large, 1000).encode
+        assert scanned(small).is_dkim_signed and scanned(large).is_dkim_signed
+        assert leaves(recoded(large)) == [("text/plain", filler * 2000 + body)]
+
+
+def test_a_signature_is_seen_wherever_it_stands() -> None:
+    assert scanned(b"dkim-SIGNATURE: v=1\r\n\r\nx\r\n").is_dkim_signed
+    assert scanned(b"A: 1\r\nDKIM-Signature: v=1\r\n").is_dkim_signed
+    assert not scanned(b"A: 1\r\n\r\nDKIM-Signature: v=1\r\n").is_dkim_signed
 
 
 def test_a_label_that_is_not_needed_is_taken_down() -> None:

@@ -15,6 +15,8 @@ from postroad.message.parts import Body, Delimiter, Event, Header, PartWalker
 
 #: RFC 5322 section 2.1.1, without CRLF.
 MAX_LINE: Final = 998
+_HELD: Final = 65_536
+_DKIM: Final = b"\ndkim-signature:"
 #: RFC 2046 sections 5.2.2 and 5.2.3: these are 7-bit by definition.
 _NEVER_ENCODED: Final = frozenset(("message/partial", "message/external-body"))
 
@@ -46,7 +48,7 @@ class Scan:
 class ContentScan:
     """Feed it blocks, then ``finish``."""
 
-    __slots__ = ("_all", "_dkim", "_encode", "_header", "_leaf", "_reason", "_utf8", "_utf8_header", "_walker")
+    __slots__ = ("_all", "_dkim", "_encode", "_held", "_leaf", "_reason", "_utf8", "_utf8_header", "_walker")
 
     def __init__(self) -> None:
         self._walker = PartWalker()
@@ -56,18 +58,31 @@ class ContentScan:
         self._utf8: set[int] = set()
         self._reason = ""
         self._dkim = self._utf8_header = False
+        self._held: bytes | None = b""
+        """A small message is looked at once, at its end."""
 
     def feed(self, block: bytes) -> None:
         """Take the next block of content."""
         self._all.feed(block)
-        self._take(self._walker.feed(block))
+        if self._held is None:
+            self._take(self._walker.feed(block))
+            return
+        self._held = self._held + block if self._held else block
+        if len(self._held) > _HELD:
+            self._look_inside()
 
     def finish(self) -> Scan:
         """No more comes."""
+        found = self._all
+        found.finish()
+        if self._held is not None:
+            if not found.eight_bit and not found.is_binary:  # most mail: its parts do not matter
+                end = self._held.find(b"\r\n\r\n")
+                header = b"\n" + self._held[: end if end >= 0 else len(self._held)].lower()
+                return Scan(longest_line=found.longest, is_dkim_signed=_DKIM in header)
+            self._look_inside()
         self._take(self._walker.finish())
         self._close()
-        self._all.finish()
-        found = self._all
         if self._walker.fault and (found.eight_bit or found.is_binary):
             self._reason = self._reason or self._walker.fault
         return Scan(
@@ -81,6 +96,10 @@ class ContentScan:
             frozenset(self._encode),
             frozenset(self._utf8),
         )
+
+    def _look_inside(self) -> None:
+        held, self._held = self._held, None
+        self._take(self._walker.feed(held or b""))
 
     def _take(self, events: Iterable[Event]) -> None:
         for event in events:
