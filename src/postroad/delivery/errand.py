@@ -97,7 +97,7 @@ class Errand:
         if len(transcript) > _TRANSCRIPT:
             half = _TRANSCRIPT // 2
             transcript = f"{transcript[:half]}\n-- part of it is left out\n{transcript[-half:]}"
-        handed = tuple(_handed(self._settled[number], self.security) for number in self._all)
+        handed = tuple(_handed(self._settled[number]) for number in self._all)
         return Report(handed, self.host, transcript, self.security, tuple(self._steps), self._health)
 
 
@@ -133,7 +133,5 @@ def _words_of(fault: ConnectFault) -> tuple[Reply | None, str]:
     return fault.reply, fault.stage
 
 
-def _handed(one: Settled, security: str) -> Handed:
-    fate = _FATES[one.verdict]
-    note = one.note or (security if fate is Fate.DELIVERED else "")
-    return Handed(one.number, fate, one.reply, note, one.uncertain, one.stage, one.relayed)
+def _handed(one: Settled) -> Handed:
+    return Handed(one.number, _FATES[one.verdict], one.reply, one.note, one.uncertain, one.stage, one.relayed)

@@ -6,7 +6,8 @@ recipient stays in the queue instead, and is tried again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from random import random
 from typing import Final, Protocol
@@ -15,9 +16,10 @@ from postroad.clock import Clock
 from postroad.delivery.leases import Leases
 from postroad.delivery.schedule import Schedule, result_of, term_of
 from postroad.delivery.transport import Report
-from postroad.envelope import Attempt, Batch, Draft, MessageId, Outcome, Recipient, Result, StoredMessage
+from postroad.envelope import Attempt, Batch, Draft, MessageId, Outcome, Result, StoredMessage
 from postroad.errors import NotFound, PostroadError, StorageFull
 from postroad.observe.log import get_logger
+from postroad.observe.mail_log import log_settled
 from postroad.spool.interface import Spool
 
 _log = get_logger("delivery")
@@ -60,6 +62,7 @@ class Settler:
         self._clock = clock
         self._schedule_of = schedule_of
         self._reports = reports
+        self._to_log: list[tuple[StoredMessage, Attempt]] = []
 
     async def settle(self, batch: Batch, report: Report, route: str, seconds: float, cut_short: bool) -> Attempt:
         """Write down what a transport did with a batch; ``cut_short``: we are stopping, so who got no answer is due."""
@@ -92,10 +95,20 @@ class Settler:
             attempt = replace(attempt, results=tuple(_put_off(one, self._clock.wall()) for one in attempt.results))
             kept = await self._leases.settle(batch, attempt)
         if kept:
-            _tell_log(message, attempt)
+            self._tell_log(message, attempt)
         else:
             _log.warning("lease lost", message=message.id, destination=batch.destination)
         return attempt
+
+    def _tell_log(self, message: StoredMessage, attempt: Attempt) -> None:
+        """Together with what is settled in the same turn of the loop."""
+        if not self._to_log:
+            asyncio.get_running_loop().call_soon(self._write_log)
+        self._to_log.append((message, attempt))
+
+    def _write_log(self) -> None:
+        to_log, self._to_log = self._to_log, []
+        log_settled(to_log)
 
     async def _told(self, message: StoredMessage, attempt: Attempt) -> Sequence[Told]:
         if self._reports is None or not any(owes_report(message, result) for result in attempt.results):
@@ -137,18 +150,3 @@ def _due_again(result: Result, now: float) -> Result:
     if result.outcome is not Outcome.DEFERRED or result.reply is not None or result.uncertain:
         return result
     return replace(result, next_due=now)
-
-
-def _tell_log(message: StoredMessage, attempt: Attempt) -> None:
-    recipients: Mapping[int, Recipient] = {one.number: one for one in message.recipients}
-    for result in attempt.results:
-        _log.info(
-            result.outcome.value,
-            message=message.id,
-            recipient=recipients[result.number].forward_path,
-            route=attempt.route,
-            host=attempt.host,
-            reply="" if result.reply is None else str(result.reply),
-            note=result.note,
-            uncertain=result.uncertain,
-        )

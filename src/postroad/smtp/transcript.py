@@ -78,4 +78,6 @@ def _reply_lines(reply: Reply) -> list[str]:
 
 def _visible(octets: bytes) -> str:
     text = octets[:_MAX_LINE].decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
