@@ -73,12 +73,11 @@ class Negotiation:
         """What was changed on the way, in order."""
         self._wanted = wanted
         self._refused = refused
-        self._lmtp, self._adapt = lmtp, adapt
+        self._lmtp, self._adapt, self._never_as_null = lmtp, adapt, never_as_null
         self._again_after = min(max(again_after, 0.0), _LONGEST_WAIT)
         self._limits = limits if limits is not None else _limits_of(announced)
         self._at_once = min(self._limits.rcptmax or _AT_ONCE, _MOST_AT_ONCE)
         self._pipelined = "PIPELINING" in announced
-        self._never_as_null = never_as_null
         self._mails: dict[Terms, Given] = {}
         self._last: tuple[Terms, Given] | None = None
         self._fruitless = 0
