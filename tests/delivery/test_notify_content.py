@@ -55,9 +55,27 @@ def test_ret_is_honoured(
     assert len(found.octets) < 150_000
 
 
-def test_content_of_eight_bits_is_not_sent_back_raw() -> None:
-    found = Post(parameters="RET=FULL", content=EIGHT).report(failed())
-    assert found.octets.isascii()
+def test_content_of_eight_bits_is_sent_back_in_seven() -> None:
+    found = Post(parameters="RET=FULL BODY=8BITMIME", content=EIGHT).report(failed())
+    assert found.returned is not None
+    assert found.returned.get_content_type() == "message/rfc822"
+    (message,) = found.returned.iter_parts()  # type: ignore[attr-defined]
+    assert message["subject"] == "Meeting on Friday"
+    assert message.get_content().rstrip() == "こんにちは"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        HEADER + b"Subject: caf\xe9\r\n\r\nplain\r\n",
+        HEADER + b"Content-Type: multipart/signed; boundary=x\r\nMIME-Version: 1.0\r\n\r\n--x\r\n\r\n\xe9\r\n--x--\r\n",
+    ],
+)
+def test_what_cannot_be_made_seven_bits_stays_at_home(content: bytes) -> None:
+    found = Post(parameters="RET=FULL", content=content).report(failed())
+    assert found.returned is not None
+    assert found.returned.get_content_type() == "text/rfc822-headers"
+    assert "cannot be sent back safely" in " ".join(found.text.split())
 
 
 def test_no_more_is_read_than_goes_back() -> None:

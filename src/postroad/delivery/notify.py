@@ -8,7 +8,7 @@ postmaster of this system, and for that one nothing more. A report has the null 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from postroad.address import Mailbox, parse_mailbox
@@ -28,7 +28,7 @@ from postroad.envelope import (
 from postroad.errors import AddressSyntaxError, NotFound
 from postroad.message.report import write
 from postroad.message.report_facts import Kind, Original, Report, Reported, Returned
-from postroad.message.report_original import MAX_HEADER, cut_header, languages_of, may_return_all
+from postroad.message.report_original import MAX_HEADER, cut_header, languages_of, may_return_all, seven_bit
 from postroad.replies.catalogue import catalogue
 from postroad.smtp.extensions.dsn import Notify, Ret
 
@@ -240,13 +240,13 @@ class Notifier:
             full = bool(message.origin.account) or message.origin.listener.startswith("submission")
         else:
             full = ret is Ret.FULL
-        header_only = Original(original.header, None, Returned.HEADER, original.utf8, original.size)
         if not full or kind is not Kind.FAILED or addressee.double:
-            return header_only
-        why = Returned.LARGE if original.body is None else Returned.EIGHT_BIT
-        if original.body is not None and may_return_all(original, not addressee.path.is_ascii):
+            return replace(original, body=None, returned=Returned.HEADER)
+        if original.body is None:
+            return replace(original, returned=Returned.LARGE)
+        if may_return_all(original, not addressee.path.is_ascii):
             return original
-        return Original(original.header, None, why, original.utf8, original.size)
+        return seven_bit(original) or replace(original, body=None, returned=Returned.EIGHT_BIT)
 
 
 def _split(message: StoredMessage, octets: bytes, complete: bool) -> Original:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from binascii import Error, a2b_base64
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
+from postroad.message.encoding import ContentScan, SevenBitRecoder
 from postroad.message.report_facts import Original, Returned
 from postroad.message.report_octets import base64, cleansed, has_good_lines, is_seven_bit, quoted_printable
 
@@ -86,13 +88,17 @@ def zone_minutes(header: bytes) -> int:
 
 
 def languages_of(header: bytes, known: Sequence[str]) -> tuple[str, ...]:
-    """The languages that the sender reads, best first, out of ``known``; empty when the header does not tell."""
-    for name in ("Content-Language", "Accept-Language"):
-        if tags := _tags(field(header, name), known):
+    """The languages that the sender reads, best first, out of ``known``; empty when the header does not tell.
+
+    Who names only languages that are not known is written to in the first that is.
+    """
+    fields = [field(header, name) for name in ("Content-Language", "Accept-Language")]
+    for value in fields:
+        if tags := _tags(value, known):
             return tags
     if "ja" in known and _is_japanese(header):
         return ("ja",)
-    return ()
+    return tuple(known[:1]) if any(_TAG.match(value) for value in fields) else ()
 
 
 def _tags(value: str, known: Sequence[str]) -> tuple[str, ...]:
@@ -141,6 +147,22 @@ def may_return_all(original: Original, utf8: bool) -> bool:
     if original.utf8 and not original.header.isascii():
         return True
     return is_seven_bit(octets) or (utf8 and has_good_lines(octets))
+
+
+def seven_bit(original: Original) -> Original | None:
+    """The original with its parts encoded for 7-bit (RFC 6522 section 3); None when that cannot be done."""
+    octets = original.header + b"\r\n" + (original.body or b"")
+    scan = ContentScan()
+    scan.feed(octets)
+    found = scan.finish()
+    if not found.recodable:
+        return None
+    recoder = SevenBitRecoder(found)
+    recoded = recoder.feed(octets) + recoder.finish()
+    end = recoded.find(b"\r\n\r\n")
+    if end < 0 or not is_seven_bit(recoded):  # octets above 127 in the header stay
+        return None
+    return replace(original, header=recoded[: end + 2], body=recoded[end + 4 :])
 
 
 def _encoded(octets: bytes, utf8: bool) -> tuple[str, bytes]:
