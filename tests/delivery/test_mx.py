@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from postroad.delivery import mx
 from postroad.delivery.dialling import Dialling
 from postroad.delivery.mx import Exchange, MxRouting, Site, Unroutable
-from postroad.net.own_addresses import own_addresses
+from postroad.net.own_addresses import answers_on
 from postroad.net.resolver import Resolver, Timeouts
 from postroad.replies import Reply
 from postroad.smtp import undeliverable
@@ -327,19 +327,28 @@ def test_loopback_in_the_dns_is_not_ours_but_not_dialled() -> None:
 
 
 def test_behind_a_wildcard_every_address_of_the_machine_is_ours() -> None:
-    is_own = own_addresses([("0.0.0.0", 25)])
-    assert is_own("127.0.0.1")
-    assert not is_own("8.8.8.8")
-    assert not is_own("224.0.0.1")
-    assert not is_own("0.0.0.0") or is_own("0.0.0.0")
+    listening = frozenset({("0.0.0.0", 25)})
+    assert answers_on("127.0.0.1", 25, listening)
+    assert not answers_on("8.8.8.8", 25, listening)
+    assert not answers_on("127.0.0.1", 2525, listening)
+    assert not answers_on("::1", 25, listening)
 
 
 def test_only_listeners_on_the_port_count() -> None:
-    is_own = own_addresses([("192.0.2.1", 25), ("192.0.2.2", 2525), ("2001:db8::1", 25)])
-    assert is_own("192.0.2.1")
-    assert is_own("2001:db8:0::1")
-    assert not is_own("192.0.2.2")
-    assert own_addresses([("192.0.2.2", 2525)], 2525)("192.0.2.2")
+    listening = frozenset({("192.0.2.1", 25), ("192.0.2.2", 2525), ("2001:db8::1", 25)})
+    assert answers_on("192.0.2.1", 25, listening)
+    assert answers_on("2001:db8::1", 25, listening)
+    assert not answers_on("192.0.2.2", 25, listening)
+    assert answers_on("192.0.2.2", 2525, listening)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "224.0.0.1", "::1", "::", "ff02::1"])
+def test_what_is_no_address_of_a_host_is_never_ours(address: str) -> None:
+    """The kernel lets a socket have all of these."""
+    zone = mail_zone({"trap.test": {"10 trap-mx.test": address}})
+    listening = frozenset({("0.0.0.0", 25), ("::", 25)})
+    reply, _ = fault("trap.test", zone, own=lambda each: answers_on(each, 25, listening))
+    assert reply == undeliverable.HOSTS_NOT_DIALLED
 
 
 # --- strangers' addresses

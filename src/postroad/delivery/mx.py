@@ -233,8 +233,9 @@ class MxRouting:
             found.exchanges.append(Exchange(record.host, self._port, self._ordered(good), record.preference))
 
     def _is_us(self, address: str) -> bool:
-        """Loopback in somebody's DNS is no name of ours: it is an address that is not dialled."""
-        return self._is_own(address) and not ip_address(address).is_loopback
+        """Loopback and the like in somebody's DNS are no names of ours: they are addresses that are not dialled."""
+        what = ip_address(address)
+        return not (what.is_loopback or what.is_unspecified or what.is_multicast) and self._is_own(address)
 
     async def _has_other_family(self, host: str) -> bool:
         others = [version for version in (6, 4) if version not in self._families]
