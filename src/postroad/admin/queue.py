@@ -21,7 +21,7 @@ from postroad.spool.interface import JournalQuery, MessageQuery, QueueGroup, Spo
 _PAGE: Final = 200
 _MAX_CANDIDATES: Final = 10
 #: Groups that are counted to say how much there is in all.
-_MAX_GROUPS: Final = 100_000
+MAX_GROUPS: Final = 100_000
 
 By = Literal["destination", "reply"]
 
@@ -102,7 +102,7 @@ class QueueDesk:
             rows.append(row)
         if wanted.looks_closer or not count:
             return Page(tuple(rows), following, None if following else len(rows), None)
-        groups = await self.groups("destination", wanted, _MAX_GROUPS)
+        groups = await self.groups("destination", wanted, MAX_GROUPS)
         return Page(tuple(rows), following, sum(one.recipients for one in groups), len(groups))
 
     async def rows(self, wanted: QueueFilter, after: str = "") -> AsyncIterator[Row]:
@@ -190,7 +190,7 @@ class QueueDesk:
         return Others(max(here - 1, 0), max(cause - 1, 0), max(everywhere - cause, 0), key)
 
     async def _count(self, by: By, query: MessageQuery, key: str) -> int:
-        groups = [one for spool in self.spools for one in await spool.summary(by, query, _MAX_GROUPS)]
+        groups = [one for spool in self.spools for one in await spool.summary(by, query, MAX_GROUPS)]
         return sum(one.recipients for one in groups if one.key == key)
 
     # ── the journal ─────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from postroad.admin.queue import QueueDesk
+from postroad.admin.queue import MAX_GROUPS, QueueDesk
 from postroad.admin.queue_filter import QueueFilter
 from postroad.clock import Clock, SystemClock
 from postroad.envelope import Attempt, Batch, MessageId, Outcome, Recipient, RecipientState, Result, StoredMessage
@@ -58,19 +58,11 @@ class Done:
     action: str
     dry_run: bool
     recipients: int = 0
-    messages: int = 0
     busy: int = 0
     """Left alone, since they are being tried now."""
     destinations: set[str] = field(default_factory=set)
     examples: list[tuple[StoredMessage, Recipient]] = field(default_factory=list)
     """A few of those it is about."""
-
-    def count(self, message: StoredMessage, recipients: Sequence[Recipient]) -> None:
-        """These are meant, too."""
-        self.messages += 1
-        self.recipients += len(recipients)
-        self.destinations.update(one.destination for one in recipients)
-        self.examples += [(message, one) for one in recipients[: max(_EXAMPLES - len(self.examples), 0)]]
 
 
 class QueueActions:
@@ -96,13 +88,28 @@ class QueueActions:
             raise PostroadError("nothing is delivered here, so nobody can be told", "postroad queue drop")
         wanted = (await self._desk.named(wanted)).within(ACTIONS[action])
         done = Done(action, dry_run)
-        async for message, recipients in self._meant(wanted):
-            done.count(message, recipients)
-        if at_most is not None and done.recipients > at_most:
-            raise TooMany(f"{done.recipients} recipients match now, not {at_most}", "look again before you say yes")
+        await self._count(wanted, done)
+        _agreed(done.recipients, at_most)
         if not dry_run and done.recipients:
-            await self._do(action, wanted, "".join(c if c.isprintable() else " " for c in note[:_MAX_NOTE]), done)
+            await self._do(
+                action, wanted, "".join(c if c.isprintable() else " " for c in note[:_MAX_NOTE]), done, at_most
+            )
         return done
+
+    async def _count(self, wanted: QueueFilter, done: Done) -> None:
+        """Who is meant: by the spool's own counting where that is exact, else one by one."""
+        if not wanted.looks_closer:
+            groups = await self._desk.groups("destination", wanted, MAX_GROUPS)
+            done.recipients = sum(one.recipients for one in groups)
+            done.destinations.update(one.key for one in groups)
+        async for row in self._desk.rows(wanted):
+            if len(done.examples) < _EXAMPLES:
+                done.examples.append((row.message, row.recipient))
+            elif not wanted.looks_closer:
+                break
+            if wanted.looks_closer:
+                done.recipients += 1
+                done.destinations.add(row.recipient.destination)
 
     async def _meant(self, wanted: QueueFilter) -> AsyncIterator[tuple[StoredMessage, list[Recipient]]]:
         """The messages that are meant with the recipients of each."""
@@ -117,7 +124,7 @@ class QueueActions:
         if message is not None:
             yield message, recipients
 
-    async def _do(self, action: str, wanted: QueueFilter, note: str, done: Done) -> None:
+    async def _do(self, action: str, wanted: QueueFilter, note: str, done: Done, at_most: int | None) -> None:
         now = self._clock.wall()
         counted = done.recipients
         match action:
@@ -130,9 +137,9 @@ class QueueActions:
                     wanted, lambda m, n: self._spool.hold(m, note or HELD_BY_OPERATOR, n)
                 )
             case "drop":
-                done.recipients = await self._each(wanted, lambda m, n: self._drop(m, n, note))
+                done.recipients = await self._each(wanted, lambda m, n: self._drop(m, n, note), at_most)
             case "bounce":
-                done.recipients = await self._each(wanted, lambda m, n: self._bounce(m, n, note))
+                done.recipients = await self._each(wanted, lambda m, n: self._bounce(m, n, note), at_most)
         done.busy = max(counted - done.recipients, 0)
         if self._bouncer is not None and action in ("retry", "release"):
             await self._bouncer.probe()
@@ -147,11 +154,17 @@ class QueueActions:
             return await self._each(wanted, lambda m, n: self._spool.release(_exactly(m, n, HELD), now))
         return sum([await self._spool.release(query, now) for query in wanted.queries()])
 
-    async def _each(self, wanted: QueueFilter, act: Callable[[MessageId, Sequence[int]], Awaitable[int]]) -> int:
+    async def _each(
+        self,
+        wanted: QueueFilter,
+        act: Callable[[MessageId, Sequence[int]], Awaitable[int]],
+        at_most: int | None = None,
+    ) -> int:
         """Do it message by message, many at once: the spool makes few transactions of them."""
         changed = 0
         waiting: list[Awaitable[int]] = []
         meant = [(message.id, [one.number for one in recipients]) async for message, recipients in self._meant(wanted)]
+        _agreed(sum(len(numbers) for _, numbers in meant), at_most)
         for message_id, numbers in meant:
             waiting.append(_unless_gone(act(message_id, numbers)))
             if len(waiting) == _AT_ONCE:
@@ -178,6 +191,11 @@ class QueueActions:
 
 class TooMany(PostroadError):
     """More would be touched than a person agreed to."""
+
+
+def _agreed(recipients: int, at_most: int | None) -> None:
+    if at_most is not None and recipients > at_most:
+        raise TooMany(f"{recipients} recipients match now, not {at_most}", "look again before you say yes")
 
 
 async def _unless_gone(work: Awaitable[int]) -> int:

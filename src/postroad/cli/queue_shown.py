@@ -97,7 +97,7 @@ def done(document: Document, said: Speech) -> list[str]:
     what = said.waiting.counted("ask", action, count)
     lines = [said.words["ask"]["would"].format(what=what)]
     if count > 1:
-        lines.append("  " + words["extent"].format(**{name: document[name] for name in ("messages", "destinations")}))
+        lines.append("  " + said.waiting.counted("act", "extent", document["destinations"]))
     lines += ["  " + printable(words["such_as"].format(**one)) for one in document["examples"]]
     return lines
 
