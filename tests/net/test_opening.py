@@ -422,13 +422,16 @@ def test_verified_tls_asks_for_name_and_chain(run: Run, authority: trustme.CA, i
     run(work())
 
 
+@pytest.mark.parametrize("tls", [UseTls.REQUIRED, UseTls.OPPORTUNISTIC])
 @pytest.mark.parametrize("implicit", [False, True])
-def test_required_tls_takes_any_certificate(run: Run, authority: trustme.CA, implicit: bool) -> None:
+def test_any_certificate_will_do_where_none_must_be_verified(
+    run: Run, authority: trustme.CA, implicit: bool, tls: UseTls
+) -> None:
     context = server_side(authority, "other.example")
 
     async def work() -> None:
         async with host(tls_first(context) if implicit else starting_tls(context)) as (port, _):
-            client = await connect(port, tls=UseTls.REQUIRED, implicit_tls=implicit)
+            client = await connect(port, tls=tls, implicit_tls=implicit)
             assert client.engine.tls
             assert client.security.endswith("certificate not verified")
             assert client.tls_info is not None

@@ -476,3 +476,26 @@ def test_whatever_the_host_says_everybody_gets_an_answer(octets: bytes, blocks: 
             transaction.fail(fault.message)
     assert transaction.is_over
     assert len(transaction.answers) == 2
+
+
+@pytest.mark.parametrize("bdat", [True, False])
+def test_lmtp_says_421_or_vanishes_between_two_recipients(bdat: bool) -> None:
+    """Whoever has an answer keeps it; whoever has none may have the message."""
+    bye = Reply(421, "bye", "4.3.2")
+    for said, expected in (
+        (b"250 for a\r\n", [Reply(250, "for a"), None, None]),
+        (b"250 for a\r\n452 4.2.2 full\r\n", [Reply(250, "for a"), Reply(452, "full", "4.2.2"), None]),
+        (b"250 for a\r\n421 4.3.2 bye\r\n", [Reply(250, "for a"), bye, None]),
+        (b"421 4.3.2 bye\r\n", [bye, None, None]),
+        (b"", [None, None, None]),
+    ):
+        engine = greeted(*GROUPED, lmtp=True)
+        host = BytesHost({b"BDAT LAST": said, b".": said})
+        transaction = MailTransaction(engine, SENDER, people("a", "b", "c"), bdat=bdat)
+        converse(engine, host, transaction=transaction)
+        engine.receive_eof("Connection reset by peer")
+        while not transaction.is_over:
+            transaction.hear(engine.next_event())
+        assert [answer.reply for answer in transaction.answers] == expected
+        assert [answer.uncertain for answer in transaction.answers] == [reply is None for reply in expected]
+        assert {answer.stage for answer in transaction.answers} == {Stage.CONTENT}

@@ -29,7 +29,7 @@ class ClientOptions:
     """Our name or address literal for EHLO."""
     tls: UseTls = UseTls.OPPORTUNISTIC
     context: ssl.SSLContext | None = None
-    """For TLS with any certificate; None: opportunistic TLS never, required TLS with a context of our own."""
+    """For TLS with any certificate; None: one of our own."""
     timeouts: ClientTimeouts = field(default_factory=ClientTimeouts)
     connect_timeout: float = 30.0
     """Seconds for each address."""

@@ -126,10 +126,8 @@ class Opening:
         match self._tls:
             case UseTls.VERIFIED:
                 return _strict(options.verifying or _good_certificate(implicit=options.implicit_tls))
-            case UseTls.REQUIRED:
+            case UseTls.REQUIRED | UseTls.OPPORTUNISTIC:
                 return options.context or _any_certificate(implicit=options.implicit_tls)
-            case UseTls.OPPORTUNISTIC:
-                return options.context
             case UseTls.NEVER:
                 return None
 

@@ -227,7 +227,7 @@ class SmtpClient:
 
 def _manners(options: ClientOptions) -> tuple[UseTls, ...]:
     """How an address is tried: once, or once more in clear when opportunistic TLS did not come about."""
-    falls_back = options.tls is UseTls.OPPORTUNISTIC and options.context is not None and not options.implicit_tls
+    falls_back = options.tls is UseTls.OPPORTUNISTIC and not options.implicit_tls
     return (UseTls.OPPORTUNISTIC, UseTls.NEVER) if falls_back else (options.tls,)
 
 

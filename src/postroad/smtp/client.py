@@ -1,9 +1,10 @@
 """The client's half of SMTP and LMTP without I/O: commands in, octets out; octets in, events out.
 
-Promises: every reply is paired with the command it answers, pipelined or not, and a reply that nothing asked for ends
-the session; nothing is sent behind a command that RFC 2920 wants answered first; a parameter goes out only when the
-host announced its extension; what was learnt before TLS is forgotten (RFC 3207 section 4.2), and octets behind the 220
-to STARTTLS break the connection. Deterministic and clock-free: ``patience`` says how long to wait, the driver waits.
+Promises: every reply is paired with the command it answers, pipelined or not, chunks of BDAT included, and a reply that
+nothing asked for ends the session; nothing is sent behind a command that RFC 2920 wants answered first; a parameter
+goes out only when the host announced its extension; what was learnt before TLS is forgotten (RFC 3207 section 4.2), and
+octets behind the 220 to STARTTLS break the connection. Deterministic and clock-free: ``patience`` says how long to
+wait, the driver waits.
 
 The mirror of the server's engine: ``receive``, ``next_event``, ``send`` for its ``answer``, ``data_to_send``.
 """
