@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from postroad.net.carrying import carry
 from postroad.net.connecting import Target
 from postroad.net.smtp_client import ClientOptions, SmtpClient
 from postroad.smtp.host_memory import HostMemory
-from postroad.smtp.negotiation import ContentNeeds, Form, Negotiation, Verdict
+from postroad.smtp.negotiation import ContentNeeds, Form, Negotiation, Verdict, Wanted
 from tests.delivery.fixtures import Peer, host
 from tests.delivery.ladder_dialogues import DIALOGUES
 from tests.delivery.ladder_dialogues_other import OTHER_DIALOGUES
@@ -214,3 +215,41 @@ def test_an_abort_ends_the_wait_for_a_455() -> None:
     settled = asyncio.run(work()).settled[0]
     assert settled.verdict is Verdict.RETRY_CHANGED
     assert settled.note.startswith("MAIL with RET was refused, to be asked again; the connection ended")
+
+
+def test_notify_met_by_555_behind_a_front_that_offers_dsn() -> None:
+    """As a front server with aiosmtpd behind it: others bounce this mail."""
+    taken: list[Envelope] = []
+
+    class Behind:
+        async def handle_EHLO(
+            self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+        ) -> list[str]:
+            session.host_name = hostname
+            return [*responses[:-1], "250-DSN", responses[-1]]
+
+        async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+            taken.append(envelope)
+            return "250 2.0.0 got it"
+
+    async def work(wanted: Wanted) -> Negotiation:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: SMTP(Behind(), hostname="front.example"), "127.0.0.1", 0)
+        target = Target("127.0.0.1", server.sockets[0].getsockname()[1])
+        client = await SmtpClient.connect(target, ClientOptions("me.example"))
+        assert client.engine.offers("DSN")
+        negotiation = Negotiation(wanted, client.engine.announced, again_after=0.01)
+        await carry(client, negotiation, content_of(wanted))
+        await client.quit()
+        server.close()
+        return negotiation
+
+    wanted = message("MAIL RET=HDRS, RCPT bob NOTIFY=FAILURE,DELAY, RCPT eve NOTIFY=SUCCESS, RCPT joe", ContentNeeds())
+    negotiation = asyncio.run(work(wanted))
+    assert outcome(negotiation, wanted) == "bob delivered, eve delivered relayed, joe delivered"
+    assert sorted(name for envelope in taken for name in envelope.rcpt_tos) == [
+        "bob@example.com",
+        "eve@example.com",
+        "joe@example.com",
+    ]
+    assert {envelope.content for envelope in taken} == {ASCII}
