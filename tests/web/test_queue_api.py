@@ -304,6 +304,9 @@ def test_why_tells_the_ladder_and_the_parameters() -> None:
         one, two = (await ask.get(f"/queue/{message_id}/why"))["recipients"]
         assert [step["action"] for step in one["steps"]] == ["again"]
         assert [(step["action"], step["parameters"]) for step in two["steps"]] == [("again", []), ("omit", ["NOTIFY"])]
+        await house.tried(message_id, NO_RET, steps=steps, stage="MAIL")
+        again = (await ask.get(f"/queue/{message_id}/why"))["recipients"]
+        assert [len(each["steps"]) for each in again] == [1, 2]
         assert one["steps"][0]["waited"] == 30.0 and one["steps"][0]["reply"]["code"] == 455
         assert one["refused_parameters"] == ["RET", "ENVID"]
         assert one["explanation"]["reason"]["id"] == "parameters-refused"
@@ -478,7 +481,7 @@ def test_bounce_asks_the_runner_for_these_recipients() -> None:
             2, [(ids["grey"], [0, 1], "given up by the operator: enough")],
         )  # fmt: skip
         one, _ = (await ask.get(f"/queue/{ids['grey']}/why"))["recipients"]
-        assert (one["state"], one["by_operator"], one["told"]) == ("failed", True, "yes")
+        assert (one["state"], one["by_operator"], one["told"]) == ("failed", True, "unknown")
 
     run(work)
 

@@ -24,7 +24,7 @@ GivesUpAt = Callable[[StoredMessage, Recipient], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Last:
-    """The attempt that a recipient's reply and note come from."""
+    """An attempt, and what it came to for one recipient."""
 
     attempt: Attempt
     result: Result
@@ -84,21 +84,33 @@ NO_OUTLOOK: Final = Outlook()
 async def why(desk: QueueDesk, part: str, outlook: Outlook = NO_OUTLOOK) -> Why:
     """The facts about the message whose id begins or ends with ``part``; raises NotFound."""
     case = await desk.case(part)
-    message = case.message
+    message, histories = case.message, _histories(case)
     if message is None:
-        return Why(case, desk.clock.wall(), tuple(_from_journal(case, number) for number in sorted(case.forward_paths)))
+        gone = [_from_journal(case, number, histories.get(number, [])) for number in sorted(case.forward_paths)]
+        return Why(case, desk.clock.wall(), tuple(gone))
     known: dict[tuple[object, ...], Others] = {}
     standings = []
     for one in message.recipients:
         cause = (one.state, one.destination, one.reply, one.note)
         if cause not in known:
             known[cause] = await desk.others(one)
-        standings.append(_standing(case, message, one, known[cause], outlook))
+        standings.append(_standing(message, one, histories.get(one.number, []), known[cause], outlook))
     return Why(case, desk.clock.wall(), tuple(standings))
 
 
-def _standing(case: Case, message: StoredMessage, one: Recipient, others: Others, outlook: Outlook) -> Standing:
-    last = _last(case, one.number)
+def _histories(case: Case) -> dict[int, list[Last]]:
+    """Recipient.number -> all its lines, oldest first."""
+    found: dict[int, list[Last]] = {}
+    for attempt in case.attempts:
+        for result in attempt.results:
+            found.setdefault(result.number, []).append(Last(attempt, result))
+    return found
+
+
+def _standing(
+    message: StoredMessage, one: Recipient, history: list[Last], others: Others, outlook: Outlook
+) -> Standing:
+    last = _last(history)
     queued = one.state is RecipientState.QUEUED
     return Standing(
         number=one.number,
@@ -117,23 +129,23 @@ def _standing(case: Case, message: StoredMessage, one: Recipient, others: Others
         told=_told(message.reverse_path, one.parameters, one.note) if one.state is RecipientState.FAILED else "",
         uncertain=last is not None and last.result.uncertain,
         last=last,
-        steps=_steps(case, one.number),
+        steps=_steps(history),
         others=others,
         refused_parameters=_parameters(message.parameters, one.parameters, last),
     )
 
 
-def _from_journal(case: Case, number: int) -> Standing:
+def _from_journal(case: Case, number: int, history: list[Last]) -> Standing:
     """What the journal remembers of a recipient whose message is gone."""
-    last = _last(case, number)
-    result = _ended(case, number)
+    last = _last(history)
+    result = history[-1].result if history else None
     state = _ENDS.get(result.outcome, "gone") if result is not None else "gone"
     return Standing(
         number=number,
         address=case.forward_paths[number],
         destination=case.forward_paths[number].rpartition("@")[2],
         state="gone" if state == "held" else state,
-        attempts=sum(1 for one in case.attempts if one.route and any(each.number == number for each in one.results)),
+        attempts=sum(1 for one in history if one.attempt.route),
         next_due=None,
         gives_up_at=None,
         rests_until=None,
@@ -141,45 +153,35 @@ def _from_journal(case: Case, number: int) -> Standing:
         reply=result.reply if result is not None else None,
         note=result.note if result is not None else "",
         expired=result is not None and result.expired,
-        delay_told=any(each.delay_told for one in case.attempts for each in one.results if each.number == number),
+        delay_told=any(one.result.delay_told for one in history),
         told=_told(case.reverse_path, None, result.note) if result is not None and state == "failed" else "",
         uncertain=result is not None and result.uncertain,
         last=last,
-        steps=_steps(case, number),
+        steps=_steps(history),
         others=NOBODY,
         refused_parameters=(),
     )
 
 
-def _last(case: Case, number: int) -> Last | None:
+def _last(history: list[Last]) -> Last | None:
     """The last attempt that was one: a hold and a release have a line, too, but no route."""
-    for attempt in reversed(case.attempts):
-        for result in attempt.results:
-            if result.number == number and attempt.route:
-                return Last(attempt, result)
-    return None
-
-
-def _ended(case: Case, number: int) -> Result | None:
-    """The last line of all about a recipient."""
-    results = [result for attempt in case.attempts for result in attempt.results if result.number == number]
-    return results[-1] if results else None
+    return next((one for one in reversed(history) if one.attempt.route), None)
 
 
 def _by_operator(note: str) -> bool:
     return note.startswith((DROPPED, BOUNCED))
 
 
-def _steps(case: Case, number: int) -> tuple[tuple[float, Step], ...]:
-    """What the ladder changed for this recipient, oldest first."""
-    found = [
-        (attempt.at, step)
-        for attempt in case.attempts
-        if any(result.number == number for result in attempt.results)
-        for step in attempt.steps
-        if not step.recipients or number in step.recipients
-    ]
-    return tuple(found[-_MAX_STEPS:])
+def _steps(history: list[Last]) -> tuple[tuple[float, Step], ...]:
+    """What the ladder changed for this recipient, oldest first; what was done again and again is told once."""
+    found: dict[tuple[object, ...], tuple[float, Step]] = {}
+    for one in history:
+        for step in one.attempt.steps:
+            if not step.recipients or one.result.number in step.recipients:
+                same = (step.action, step.command, step.parameters, step.reply)
+                found.pop(same, None)
+                found[same] = (one.attempt.at, step)
+    return tuple(found.values())[-_MAX_STEPS:]
 
 
 def _told(reverse_path: str, parameters: str | None, note: str) -> str:
@@ -188,8 +190,8 @@ def _told(reverse_path: str, parameters: str | None, note: str) -> str:
         return "dropped"
     if not reverse_path:
         return "no-sender"
-    if parameters is None:  # the journal keeps no parameters
-        return "yes" if note.startswith(BOUNCED) else "unknown"
+    if parameters is None:  # the journal keeps none
+        return "unknown"
     notify = [word.partition("=")[2] for word in parameters.upper().split() if word.startswith("NOTIFY=")]
     return "yes" if not notify or "FAILURE" in notify[0].split(",") else "not-asked"
 

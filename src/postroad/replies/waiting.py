@@ -161,7 +161,7 @@ class Waiting:
         said = [f"{reason['label']}: {reason['text']}"] if known else []
         named = [found[name] for name in ("enhanced", "code") if found[name]]
         said += [f"{each['code']} {each['title']}: {each['summary']}" for each in named[: 0 if known else 2]]
-        return said + [found[name] for name in ("message", "mismatch") if found[name]]
+        return said + [found[name] for name in ("message", "mismatch") if found.get(name)]
 
     def _sure(self, one: Document) -> list[str]:
         found = one["explanation"]
