@@ -1,12 +1,16 @@
 """The client engine on bytes: greeting, EHLO and HELO, STARTTLS, AUTH, what ends a session, and what may never be said."""
 
+import contextlib
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from postroad.address import Mailbox
 from postroad.errors import LocalProtocolError, RemoteProtocolError
 from postroad.replies import Reply
 from postroad.smtp.client import ClientEngine
-from postroad.smtp.client_commands import Auth, Data, Hello, Mail, Noop, Quit, Rcpt, Rset, StartTls
+from postroad.smtp.client_commands import Auth, Command, Data, Hello, Mail, Noop, Quit, Rcpt, Rset, StartTls
 from postroad.smtp.client_events import (
     ConnectionEnded,
     ContentAnswered,
@@ -215,6 +219,17 @@ def test_nothing_out_of_sequence() -> None:
     assert engine.data_to_send() == b""
 
 
+def test_a_line_that_was_made_before_is_one_line_of_its_command() -> None:
+    engine = greeted(b"PIPELINING")
+    line = engine.check(Mail(None))
+    for wrong in (line + b"DATA\r\n", b"DATA\r\n" + line, line[:-1], b"RSET\r\n", b"", b"MAIL\nDATA\r\n"):
+        with pytest.raises(LocalProtocolError, match="not the one line"):
+            engine.send(Mail(None), wrong)
+    assert engine.data_to_send() == b""
+    engine.send(Mail(None), line)
+    assert engine.data_to_send() == b"MAIL FROM:<>\r\n"
+
+
 def test_one_at_a_time_without_pipelining() -> None:
     engine = greeted()
     engine.send(Mail(None))
@@ -420,3 +435,36 @@ def test_the_defaults_are_those_of_the_rfc() -> None:
     times = ClientTimeouts()
     assert (times.greeting, times.mail, times.rcpt) == (300, 300, 300)
     assert (times.data, times.block, times.content) == (120, 180, 600)
+
+
+@settings(max_examples=500)
+@given(
+    st.lists(
+        st.binary(max_size=30)
+        | st.sampled_from([220, 221, 235, 250, 334, 354, 421, 454, 500, 503, 550]).map(lambda code: b"%d ok\r\n" % code)
+        | st.just(b"250-host\r\n250-PIPELINING\r\n250-STARTTLS\r\n250-CHUNKING\r\n250 AUTH PLAIN LOGIN\r\n"),
+        max_size=12,
+    ),
+    st.lists(
+        st.sampled_from([HELLO, StartTls(), Auth("a", "b"), Mail(None), Rcpt(BOB), Data(), Rset(), Noop(), Quit()])
+    ),
+)
+def test_whatever_a_host_says_and_we_try_the_engine_ends_or_goes_on(said: list[bytes], commands: list[Command]) -> None:
+    """Only the two protocol errors ever come out, and behind them the session is closed and stays so."""
+    engine = ClientEngine()
+    turns = iter(commands)
+    for octets in said:
+        engine.receive(octets)
+        try:
+            while (event := engine.next_event()) is not NEED_DATA and not isinstance(event, ConnectionEnded):
+                pass
+        except RemoteProtocolError:
+            assert isinstance(engine.next_event(), ConnectionEnded)
+        command = next(turns, None)
+        if command is not None:
+            with contextlib.suppress(LocalProtocolError):
+                engine.send(command)
+        if engine.state is State.CLOSED:
+            assert not engine.may_send
+            assert engine.patience() is None
+    assert len(engine._awaited) <= len(commands) + 2

@@ -210,7 +210,10 @@ class ClientEngine:
             raise LocalProtocolError(f"{verb.value} is out of sequence: {self._ahead.value}")
         if verb is Verb.DATA:
             self._content.check_data()
-        line = line if line is not None else self._line_of(command, verb)
+        if line is None:
+            line = self._line_of(command, verb)
+        elif line.find(b"\n") != len(line) - 1 or not line.startswith(verb.value.encode("ascii")):
+            raise LocalProtocolError(f"not the one line of {verb.value}: {line[:80]!r}")
         if isinstance(command, Auth):
             self._auth = AuthExchange(command, self.announced)
         elif isinstance(command, Mail):
