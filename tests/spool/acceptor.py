@@ -3,7 +3,7 @@
     python -m tests.spool.acceptor FOLDER SEED MESSAGES
 
 A line is written before and after each promise: ``sent ID SHA256``, ``acked ID``, ``error ID CLASS``,
-``settling ID``, ``settled ID True|False``.
+``settling ID``, ``settled ID True|False``; ``reporting ID REPORT NUMBERS`` and ``reported REPORT`` for what was given up.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from postroad.envelope import Attempt, Batch, Draft, NewRecipient, Outcome, Result
 from postroad.errors import SpoolError
+from postroad.spool.interface import ContentWriter
 from postroad.spool.sqlite import SqliteSpool
 
 IN_FLIGHT = 20
@@ -74,10 +75,28 @@ class Load:
             await asyncio.sleep(0.005)
 
     async def deliver(self, batch: Batch) -> None:
-        results = tuple(Result(one.number, Outcome.DELIVERED) for one in batch.message.recipients)
-        tell("settling", batch.message.id)
-        settled = await self.spool.settle(batch, Attempt(time.time(), 0.1, "", "", results))
-        tell("settled", batch.message.id, settled)
+        name = batch.message.id
+        gone = batch.message.reverse_path != "" and self.random.random() < 0.3
+        outcome = Outcome.FAILED if gone else Outcome.DELIVERED
+        results = tuple(Result(one.number, outcome) for one in batch.message.recipients)
+        reports = [self.report(batch)] if gone else []
+        tell("settling", name)
+        settled = await self.spool.settle(batch, Attempt(time.time(), 0.1, "", "", results), reports)
+        tell("settled", name, settled)
+        for draft, _ in reports if settled else ():
+            tell("reported", draft.id)
+
+    def report(self, batch: Batch) -> tuple[Draft, ContentWriter]:
+        """What the sender is told in the same transaction."""
+        body = self.random.randbytes(self.random.choice([500, 5000, 100_000]))
+        kana = NewRecipient("kana@example.net", "example.net")
+        draft = Draft(self.spool.new_id(), "", (kana,), time.time(), b"Received: x\r\n")
+        numbers = ",".join(str(one.number) for one in batch.message.recipients)
+        tell("sent", draft.id, hashlib.sha256(draft.prefix + body).hexdigest())
+        tell("reporting", batch.message.id, draft.id, numbers)
+        content = self.spool.open_report()
+        content.write(body)
+        return draft, content
 
 
 async def main(folder: str, seed: int, messages: int) -> None:

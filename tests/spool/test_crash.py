@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from postroad.envelope import MessageId, RecipientState
+from postroad.envelope import MessageId, RecipientState, StoredMessage
 from postroad.spool.interface import MessageQuery
 from postroad.spool.sqlite import SqliteSpool
 from tests.spool.stories import octets
@@ -37,6 +37,8 @@ class Ledger:
     settling: set[str] = field(default_factory=set)
     settled: set[str] = field(default_factory=set)
     errors: dict[str, str] = field(default_factory=dict)
+    reports: dict[str, tuple[str, set[int]]] = field(default_factory=dict)
+    """Report -> the message it is about, and the numbers of the recipients that were given up."""
     closed: bool = False
 
     def note(self, line: str) -> None:
@@ -51,6 +53,10 @@ class Ledger:
                 self.settling.add(name)
             case ["settled", name, "True"]:
                 self.settled.add(name)
+            case ["reporting", name, report, numbers]:
+                self.reports[report] = name, {int(number) for number in numbers.split(",")}
+            case ["reported", report]:
+                self.acked.add(report)
             case ["closed"]:
                 self.closed = True
 
@@ -74,11 +80,24 @@ async def check(folder: Path, ledger: Ledger) -> int:
             assert hashlib.sha256(body).hexdigest() == ledger.hashes[name], f"{name} is altered"
             if name in ledger.settled:
                 assert all(one.state is not RecipientState.QUEUED for one in message.recipients), f"{name} comes back"
+        check_reports(kept, ledger)
         files = {entry.name for entry in (folder / "shard-0" / "content").iterdir()}
         assert len(files) == sum(message.size > 65_536 + 13 for message in kept.values()), "orphans"
         return len(kept)
     finally:
         await spool.close()
+
+
+def check_reports(kept: dict[MessageId, StoredMessage], ledger: Ledger) -> None:
+    """A report is there exactly when the recipients that it reports are closed."""
+    for report, (name, numbers) in ledger.reports.items():
+        message = kept.get(MessageId(name))
+        states = {} if message is None else {one.number: one.state for one in message.recipients}
+        closed = all(states.get(number) not in (RecipientState.QUEUED, RecipientState.HELD) for number in numbers)
+        if report in kept:
+            assert closed, f"{name} was reported, and comes back"
+        elif report not in ledger.settling:
+            assert not closed, f"{name} was given up, and nobody was told"
 
 
 def test_kill_under_load(tmp_path: Path) -> None:
@@ -100,6 +119,7 @@ def test_kill_under_load(tmp_path: Path) -> None:
     assert ledger.errors == {}
     assert len(ledger.acked) > 20 * ROUNDS
     assert ledger.settled
+    assert ledger.reports.keys() & ledger.acked
 
 
 def test_the_ledger_would_notice(tmp_path: Path) -> None:

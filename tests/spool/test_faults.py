@@ -14,15 +14,21 @@ from typing import Any
 import apsw
 import pytest
 
+from postroad.envelope import Batch, Draft, MessageId, Outcome, Result
 from postroad.errors import SpoolError, StorageFull
 from postroad.spool import committer, content
+from postroad.spool.interface import JournalQuery
 from postroad.spool.space import storage_fault
 from postroad.spool.sqlite import SqliteSpool
 from tests.spool.stories import (
+    BOB,
+    EVE,
+    LATER,
     T0,
     Backend,
     FakeClock,
     accepted,
+    attempt,
     committer_busy,
     delivered,
     draft,
@@ -120,6 +126,51 @@ def test_a_full_disk_acknowledges_nothing_and_loses_nothing(small_disk: Path) ->
         await spool.close()
         spool = await SqliteSpool.open(small_disk, clock=clock, min_free=0)
         assert await everything(spool) == kept
+        await spool.close()
+
+    asyncio.run(play())
+
+
+@pytest.mark.privileged("root", "mount")
+def test_a_full_disk_while_reports_are_written(small_disk: Path) -> None:
+    """Each message is there, or was given up and its report is there; nothing is there twice."""
+
+    async def play() -> None:
+        spool = await SqliteSpool.open(small_disk, clock=FakeClock(), min_free=0)
+        names = [await accepted(spool, content=bytes(40_000)) for _ in range(60)]
+        batches = await spool.lease(T0, 100, 60)
+        filler = fill(small_disk)
+        reports: dict[MessageId, MessageId] = {}
+        refused: list[Batch] = []
+
+        async def give_up(batch: Batch) -> None:
+            one = draft(spool, EVE, reverse_path="", prefix=b"")
+            try:
+                writer = spool.open_report()
+                for _ in range(6):
+                    writer.write(os.urandom(10_000))
+                done = await spool.settle(batch, attempt(Result(0, Outcome.FAILED, LATER)), [(one, writer)])
+            except StorageFull:
+                refused.append(batch)
+                return
+            assert done
+            reports[batch.message.id] = one.id
+
+        for batch in batches:
+            await give_up(batch)
+        assert len(refused) > 10  # the first ones find room in the WAL, and in what messages left behind
+        filler.unlink()
+        again, refused = refused, []
+        assert sorted(await everything(spool)) == sorted([*(set(names) - reports.keys()), *reports.values()])
+        await asyncio.gather(*map(give_up, again))
+        assert refused == []
+        assert reports.keys() == set(names)
+        assert sorted(await everything(spool)) == sorted(reports.values())
+        await spool.close()
+        spool = await SqliteSpool.open(small_disk, clock=FakeClock(), min_free=0)
+        assert sorted(await everything(spool)) == sorted(reports.values())
+        for name in reports.values():
+            assert len(await octets(spool, name)) == 60_000
         await spool.close()
 
     asyncio.run(play())
@@ -238,6 +289,71 @@ class TestCommitFails(Backend):
         assert (await spool.stats()).messages == 2
         assert await octets(spool, again.id) == b"Received: here\r\n2"
         assert list((self.folder / "shard-0" / "content").iterdir()) == []
+
+    @story()
+    @pytest.mark.parametrize("after", [False, True], ids=["not kept", "kept all the same"])
+    @pytest.mark.parametrize("size", [10, 100_000])
+    async def test_a_report_and_its_recipient_are_never_apart(self, spool: SqliteSpool, after: bool, size: int) -> None:
+        """A settle that was reported as failed happened with its report, or not at all; doing it again doubles nothing."""
+        name = await accepted(spool, BOB, content=bytes(100_000))
+        (batch,) = await spool.lease(T0, 9, 60)
+        gone = attempt(Result(0, Outcome.FAILED, LATER))
+        fail_commits(spool, after)
+        first = draft(spool, EVE, reverse_path="")
+        with pytest.raises(SpoolError):
+            await spool.settle(batch, gone, [(first, written(spool, bytes(size)))])
+        second = draft(spool, EVE, reverse_path="")
+        assert await spool.settle(batch, gone, [(second, written(spool, bytes(size)))]) is not after
+        kept = first if after else second
+        assert await everything(spool) == [kept.id]
+        assert await octets(spool, kept.id) == b"Received: here\r\n" + bytes(size)
+        assert (await spool.stats()).recipients == {"queued": 1, "held": 0, "delivered": 0, "failed": 0}
+        assert [entry.message for entry in await spool.journal(JournalQuery())] == [name]
+        assert (await spool.journal(JournalQuery()))[0].line == 1
+        await spool.close()
+        spool = await self.open(self.folder)
+        assert await everything(spool) == [kept.id]
+        assert len(list((self.folder / "shard-0" / "content").iterdir())) == (size > 65_536)
+        await spool.close()
+
+    @story()
+    async def test_a_report_whose_file_does_not_reach_the_disk(
+        self, spool: SqliteSpool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = await accepted(spool, BOB)
+        (batch,) = await spool.lease(T0, 9, 60)
+
+        def fail(_: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        one = draft(spool, reverse_path="")
+        with monkeypatch.context() as patch:
+            patch.setattr(content.ContentFiles, "sync", fail)
+            with pytest.raises(StorageFull):
+                await spool.settle(
+                    batch, attempt(Result(0, Outcome.FAILED, LATER)), [(one, written(spool, bytes(100_000)))]
+                )
+        assert await everything(spool) == [name]
+        assert (await spool.message(name)).recipients == batch.message.recipients
+        assert list((self.folder / "shard-0" / "content").iterdir()) == []
+        assert await spool.settle(batch, delivered(batch))
+
+    @story()
+    async def test_who_claimed_hears_of_a_commit_that_failed(self, spool: SqliteSpool) -> None:
+        claimed: list[Batch] = []
+        lost: list[Draft] = []
+        spool.on_accepting(lambda _: 60.0)
+        spool.on_claimed(claimed.extend, lost.extend)
+        fail_commits(spool, True)
+        one = draft(spool)
+        assert await outcome(spool, one, written(spool, b"x")) is not None
+        await accepted(spool)
+        assert lost == [one]
+        assert len(claimed) == 1
+        assert spool._hot.octets > 0
+        assert await spool.settle(claimed[0], delivered(claimed[0]))
+        assert spool._hot.octets == 0
+        assert await everything(spool) == []
 
     @story()
     async def test_a_name_that_was_taken_is_not_taken_back(self, spool: SqliteSpool) -> None:
