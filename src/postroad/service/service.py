@@ -26,6 +26,7 @@ from postroad.policy.accounts import Accounts, AnyPassword
 from postroad.policy.conditions import ConditionsBoard, known_parameters
 from postroad.policy.rates import Rates
 from postroad.service import assembly, outgoing
+from postroad.service.chores import Chores
 from postroad.service.counting import figures
 from postroad.service.delivering import Delivery, make_runner
 from postroad.service.reloading import refuse_what_needs_a_restart
@@ -37,6 +38,7 @@ log = get_logger("service")
 #: Seconds that sessions and deliveries under way get at the end.
 GRACE: Final = 30.0
 _CERTIFICATE_TICK: Final = 10.0
+_JOURNAL_TICK: Final = 600.0
 _DAY: Final = 86400.0
 
 
@@ -119,7 +121,7 @@ class Service:
         self._passwords = passwords if passwords is not None else read_passwords(settings)
         self._authenticator: Accounts | AnyPassword | None = None
         self._inbound = InboundService(self.clock)
-        self._watcher: asyncio.Task[None] | None = None
+        self._chores = Chores()
 
     # --- what others use
 
@@ -183,14 +185,14 @@ class Service:
             for address in addresses:
                 log.info("listening", listener=role, address=shown(address))
         if self._certificate is not None:
-            self._watcher = asyncio.get_running_loop().create_task(self._watch_certificate(), name="certificate")
+            self._chores.begin("certificate", _CERTIFICATE_TICK, self._watch_certificate)
+        self._chores.begin("journal", _JOURNAL_TICK, self._trim_journal, first=1.0)
+        self._chores.begin("announcements", _DAY, self._renew_announcements)
 
     async def stop(self, grace: float = GRACE) -> None:
         """Drain sessions, then deliveries, then close the spool; nothing that was acknowledged is lost by it."""
         log.info("stopping", connections=len(self._inbound.connections))
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
+        await self._chores.end()
         await self._inbound.drain(grace)
         await self.delivery.runner.stop(grace)
         self.inbox.close()
@@ -229,15 +231,28 @@ class Service:
             self._authenticator = AnyPassword()
         else:
             self._authenticator = Accounts(assembly.password_hashes(settings), self.clock)
-        self._inbound.use(assembly.receptions(settings, self._shared, self._certificate, self._authenticator))
+        self._inbound.use(assembly.receptions(settings, self._shared, self._certificate, self._known()))
         if before is not None:
             asyncio.get_running_loop().call_later(GRACE, before.close)  # running sessions may still ask it
 
+    def _known(self) -> Accounts | AnyPassword:
+        """Whoever knows accounts; raises RuntimeError before the start."""
+        if self._authenticator is None:
+            raise RuntimeError("the service has not started")
+        return self._authenticator
+
     async def _watch_certificate(self) -> None:
         """Read the certificate again when its files have changed."""
-        while True:
-            await asyncio.sleep(_CERTIFICATE_TICK)
-            self._renew_certificate()
+        self._renew_certificate()
+
+    async def _trim_journal(self) -> None:
+        """Forget the oldest attempts, as ``[journal]`` says."""
+        journal = self.settings.journal
+        await self.spool.trim_journal(self.clock.wall() - journal.keep, journal.size)
+
+    async def _renew_announcements(self) -> None:
+        """Say anew until when mail may be held (FUTURERELEASE names a moment)."""
+        self._inbound.use(assembly.receptions(self.settings, self._shared, self._certificate, self._known()))
 
     def _renew_certificate(self) -> None:
         """Read it when its files have changed; an unchanged key need not be readable for who root has become."""
