@@ -137,6 +137,31 @@ def test_a_hostile_destination_is_never_a_command() -> None:
     assert [line for line in block(one, "do") if line.startswith("postroad queue list --destination example.net ")]
 
 
+def test_whom_to_ask_when_a_parameter_stays_refused() -> None:
+    explanation = {
+        "reason": {"id": "parameters-refused", "label": "l", "text": "t"}, "temporary": True, "code": None,
+        "actor": {"id": "client", "label": "c"}, "remedy": {"id": "none", "label": "n", "text": ""},
+        "confidence": {"id": "high", "label": "high"}, "rule": "R-1", "enhanced": None, "mismatch": None, "message": None,
+    }  # fmt: skip
+    refused = {"explanation": explanation, "refused_parameters": ["RET", "ENVID"]}
+    assert "postmaster@example.net: their host refuses RET, ENVID" in block(told("en", refused)[0], "do")[-1]
+    assert "postmaster@example.net with the whole reply" in block(told("en", {"explanation": explanation})[0], "do")[-1]
+    relay = LAST | {"route": "smtp:relay.example:25", "host": "relay.example"}
+    assert (
+        "whoever runs relay.example: it refuses RET, ENVID" in block(told("en", refused | {"last": relay})[0], "do")[-1]
+    )
+    assert "relay.example の管理者" in block(told("ja", refused | {"last": relay})[0], "操作")[-1]
+
+
+def test_a_note_that_adds_nothing_is_left_out() -> None:
+    for note in ("refused at RCPT", "refused for now at MAIL"):
+        assert note not in block(told("en", {"note": note})[0], "reply")
+        assert f"no reply: {note}" in block(told("en", {"note": note, "reply": None})[0], "reply")
+    assert "the host refuses all mail for now" in block(
+        told("en", {"note": "the host refuses all mail for now"})[0], "reply"
+    )
+
+
 def test_who_must_act() -> None:
     def explained(actor: str, remedy: str = "retry-later") -> dict[str, Any]:
         return {

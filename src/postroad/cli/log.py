@@ -15,6 +15,7 @@ from postroad.cli.queue_options import Speech, language_option, schema_option, s
 from postroad.cli.queue_shown import reply_text, short
 from postroad.cli.queue_source import QueueSource
 from postroad.observe.printable import printable
+from postroad.replies.waiting import beside
 
 Document = Mapping[str, Any]
 
@@ -75,7 +76,8 @@ def _line(one: Document, said: Speech) -> str:
     ended = words[one["outcome"]]
     ended = words["uncertain"].format(outcome=ended) if one["uncertain"] else ended
     cells = max(width(words[name]) for name in ("delivered", "deferred", "held", "failed"))
-    text = "  ".join(part for part in (reply_text(one["reply"]), one["note"]) if part)
+    note = beside(one["note"]) if one["reply"] else one["note"]
+    text = "  ".join(part for part in (reply_text(one["reply"]), note) if part)
     host = f"[{one['host']}]" if one["host"] else ""
     parts = (moment(one["at"]), short(one["message"]), _padded(ended, cells), _padded(one["to"], _ADDRESS), text, host)
     line = printable("  ".join(part for part in parts if part))

@@ -9,6 +9,7 @@ from postroad.cli.columns import moment, octets, table, terminal_width, width
 from postroad.cli.queue_options import Speech, between, clock
 from postroad.cli.screen import Screen, screen
 from postroad.observe.printable import printable, printable_lines
+from postroad.replies.waiting import beside
 
 Document = Mapping[str, Any]
 
@@ -174,4 +175,5 @@ def outcome(one: Document, said: Speech) -> str:
     words = said.words["outcomes"]
     ended = words[one["outcome"]]
     ended = words["uncertain"].format(outcome=ended) if one["uncertain"] else ended
-    return "  ".join(part for part in (ended, reply_text(one["reply"]), one["note"]) if part)
+    note = beside(one["note"]) if one["reply"] else one["note"]
+    return "  ".join(part for part in (ended, reply_text(one["reply"]), note) if part)

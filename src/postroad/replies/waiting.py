@@ -19,6 +19,10 @@ Span = Callable[[str, str], float]
 
 _MAX_NAMES: Final = 3
 _DOMAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-[]:")
+#: Stages that the vocabulary knows by another name.
+_MOMENTS: Final = {"CONNECTION": "CONNECT"}
+#: Notes that say no more than the reply's own digits do.
+_REFUSED: Final = ("refused at ", "refused for now at ")
 #: What may be done, by state.
 _CHOICES: Final = {"queued": ("wait", "retry", "hold", "bounce"), "held": ("release", "bounce", "drop")}
 
@@ -129,8 +133,8 @@ class Waiting:
             said = [words["no_reply"].format(note=one["note"])]
         else:
             return []
-        if one["reply"] and one["note"] and one["state"] != "held":
-            said.append(str(one["note"]))
+        if one["reply"] and one["state"] != "held" and (note := beside(one["note"])):
+            said.append(note)
         return [*said, self._heard(last, bool(one["reply"]))] if last else said
 
     def _heard(self, last: Document, answered: bool) -> str:
@@ -138,7 +142,8 @@ class Waiting:
         words = self._words["reply"]
         parts = [words["from"].format(host=last["host"])] if last["host"] else []
         if last["stage"]:
-            stage = self._vocabulary["commands"].get(last["stage"], last["stage"])
+            name = str(last["stage"])
+            stage = self._vocabulary["commands"].get(_MOMENTS.get(name, name), name)
             parts.append(words["stage" if answered else "at"].format(stage=stage))
         parts += [last["security"]] if last["security"] else []
         return " · ".join([*parts, self._clock(last["at"])])
@@ -237,16 +242,24 @@ class Waiting:
         found = one["explanation"]
         if one["state"] != "queued" or found is None or found["reason"]["id"] != "parameters-refused":
             return []
-        if not _is_name(one["destination"]):
-            return []
         words, names = self._words["do"], one["refused_parameters"]
-        if not names:
-            return [words["postmaster_any"].format(destination=one["destination"])]
         parameters = self._vocabulary["language"]["separator"].join(names)
-        return [words["postmaster"].format(destination=one["destination"], parameters=parameters)]
+        by_mx = one["last"] and one["last"]["route"].startswith("mx")
+        if by_mx and _is_name(one["destination"]):
+            key = "postmaster" if names else "postmaster_any"
+            return [words[key].format(destination=one["destination"], parameters=parameters)]
+        if one["last"] and one["last"]["host"]:  # a smarthost, or a host of our own
+            key = "host" if names else "host_any"
+            return [words[key].format(host=one["last"]["host"], parameters=parameters)]
+        return []
 
     def _joined(self, parts: Iterable[str]) -> str:
         return self._vocabulary["language"]["separator"].join(parts)
+
+
+def beside(note: str) -> str:
+    """What a note adds to the reply it stands beside: nothing, where it only says that this is a refusal."""
+    return "" if note.startswith(_REFUSED) else note
 
 
 def _alike(recipients: Sequence[Document]) -> list[list[Document]]:
