@@ -42,8 +42,8 @@ class RunnerLimits:
     """Leased batches in all, those under way included."""
     lease: float = 300.0
     """Seconds of a lease; it is prolonged when half of them are gone."""
-    per_lease: int = 100
-    """Batches of one call to the spool."""
+    per_lease: int = 400
+    """Batches of one call to the spool, which waits for the disk."""
 
 
 @dataclass(slots=True, eq=False)

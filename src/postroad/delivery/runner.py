@@ -41,8 +41,10 @@ _LONGEST_SLEEP: Final = 60.0
 _BACK_OFF: Final = 5.0
 #: While more is due than can be leased.
 _LOOK_AGAIN: Final = 1.0
-#: Batches of one destination in one call to the spool, at least, so that many destinations get their turn.
+#: Batches of one destination in one call to the spool, at least and at most, so that all destinations get their turn and
+#: a lane is not flooded.
 _EACH: Final = 3
+_EACH_AT_MOST: Final = 100
 #: Calls in a row of which nothing found a place, before a pause.
 _FRUITLESS: Final = 50
 
@@ -280,7 +282,7 @@ class Runner:
                 self._look = True  # there is more, and no place for it
                 return
             busy, lanes = self._lanes.survey()
-            batches = await self._leases.take(limit, busy, max(per_lease // max(lanes, 1), _EACH))
+            batches = await self._leases.take(limit, busy, min(max(per_lease // max(lanes, 1), _EACH), _EACH_AT_MOST))
             before = len(self._lanes)
             for batch in batches:
                 self._entrance.enter(batch)
