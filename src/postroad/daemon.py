@@ -94,24 +94,10 @@ async def _serve(
     await service.start(bound)
     async with AsyncExitStack() as ending:
         ending.push_async_callback(service.stop)
-        admin = make_admin(service)
         ending.callback(settings.control_socket.unlink, missing_ok=True)
         # A developer's inbox that others can reach is theirs to read only with the password, which is told once.
         password = secrets.token_urlsafe(12) if settings.dev is not None and settings.dev.open_to_network else ""
-        public_url = settings.web.public_url if settings.web is not None else ""
-        page = create_app(
-            admin,
-            public_url=public_url,
-            dev=settings.dev is not None,
-            password=password,
-            exposition=service.exposition,
-        )
-        servers = [
-            WebServer(
-                create_app(admin, control=True, exposition=service.exposition), control_socket(settings.control_socket)
-            )
-        ]
-        servers += [WebServer(page, one) for one in web]
+        servers = _web_servers(service, web, password)
         for server in servers:
             await server.start()
             ending.push_async_callback(server.close)
@@ -123,6 +109,20 @@ async def _serve(
             ready(service, urls, password)
         await stop.wait()
         log.info("signal received")
+
+
+def _web_servers(service: Service, web: list[socket.socket], password: str) -> list[WebServer]:
+    """The page and API for people, and the same for the machine's owner on the control socket."""
+    settings, admin = service.settings, make_admin(service)
+    page = create_app(
+        admin,
+        public_url=settings.web.public_url if settings.web is not None else "",
+        dev=settings.dev is not None,
+        password=password,
+        exposition=service.exposition,
+    )
+    control = create_app(admin, control=True, exposition=service.exposition)
+    return [WebServer(control, control_socket(settings.control_socket)), *(WebServer(page, one) for one in web)]
 
 
 def make_admin(service: Service) -> Admin:

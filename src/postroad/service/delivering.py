@@ -88,33 +88,13 @@ def make_runner(
 ) -> Delivery:
     """The runner of a service; ``listening``: where we answer ourselves, so that no mail runs in a circle."""
     outbound = settings.outbound
-    verifying = client_context(verify=True)
-    options = ClientOptions(hello=settings.hostname, context=client_context(verify=False), verifying=verifying)
-    hops = NextHops(conditions, lambda: outgoing.ways(settings, routes()))
-    smtp = SmtpTransport(options, heard=hops.heard, clock=clock, sources=outbound.source)
+    delivery = Delivery(rules(settings))
+    smtp = _smtp(settings, clock, NextHops(conditions, lambda: outgoing.ways(settings, routes())))
     transports: dict[type[Route], Transport] = {
         Smtp: smtp,
         Mx: smtp,
         Maildir: MaildirTransport(settings.hostname, clock),
     }
-    families = tuple(family for family, wanted in ((6, outbound.ipv6), (4, outbound.ipv4)) if wanted)
-    finder = MxRouting(
-        Resolver(outbound.resolver, clock),
-        settings.hostname,
-        lambda address: answers_on(address, outbound.port, listening()),
-        Dialling(map(str, outbound.allow_networks)),
-        port=outbound.port,
-        families=families,
-    )
-    delivery = Delivery(rules(settings))
-    reports = Notifier(
-        settings.hostname,
-        clock,
-        languages=settings.reports.language,
-        postmaster=settings.reports.postmaster,
-        double_bounce=settings.reports.double_bounces,
-        retry_until=delivery.gives_up_at,
-    )
     delivery.runner = Runner(
         spool,
         routes(),
@@ -127,7 +107,34 @@ def make_runner(
             per_site=outbound.connections_per_site,
             rate=outbound.rate / _MINUTE,
         ),
-        finder=finder,
-        reports=reports,
+        finder=_finder(settings, clock, listening),
+        reports=Notifier(
+            settings.hostname,
+            clock,
+            languages=settings.reports.language,
+            postmaster=settings.reports.postmaster,
+            double_bounce=settings.reports.double_bounces,
+            retry_until=delivery.gives_up_at,
+        ),
     )
     return delivery
+
+
+def _smtp(settings: Settings, clock: Clock, hops: NextHops) -> SmtpTransport:
+    options = ClientOptions(
+        hello=settings.hostname, context=client_context(verify=False), verifying=client_context(verify=True)
+    )
+    return SmtpTransport(options, heard=hops.heard, clock=clock, sources=settings.outbound.source)
+
+
+def _finder(settings: Settings, clock: Clock, listening: Callable[[], frozenset[tuple[str, int]]]) -> MxRouting:
+    outbound = settings.outbound
+    families = ((6, outbound.ipv6), (4, outbound.ipv4))
+    return MxRouting(
+        Resolver(outbound.resolver, clock),
+        settings.hostname,
+        lambda address: answers_on(address, outbound.port, listening()),
+        Dialling(map(str, outbound.allow_networks)),
+        port=outbound.port,
+        families=tuple(family for family, wanted in families if wanted),
+    )

@@ -148,6 +148,29 @@ class Service:
     async def start(self, sockets: Mapping[str, list[socket.socket]]) -> None:
         """Open the spool, begin delivery, accept connections; raises SettingsError or SpoolError."""
         settings = self.settings
+        await self._open(settings)
+        self._use(settings)
+        self.delivery = make_runner(
+            settings,
+            self.spool,
+            self.clock,
+            self.conditions,
+            lambda: outgoing.routes(self.settings, self._passwords),
+            lambda: frozenset(address for found in self.addresses.values() for address in found),
+        )
+        self.delivery.runner.start()
+        await self._inbound.start(sockets)
+        self.addresses = {role: [one.getsockname()[:2] for one in bound] for role, bound in sockets.items()}
+        for role, addresses in self.addresses.items():
+            for address in addresses:
+                log.info("listening", listener=role, address=shown(address))
+        if self._certificate is not None:
+            self._chores.begin("certificate", _CERTIFICATE_TICK, self._watch_certificate)
+        self._chores.begin("journal", _JOURNAL_TICK, self._trim_journal, first=1.0)
+        self._chores.begin("announcements", _DAY, self._renew_announcements)
+
+    async def _open(self, settings: Settings) -> None:
+        """The spool, and what all listeners share."""
         dev = settings.dev
         self.spool = await SqliteSpool.open(
             settings.state / "spool", clock=self.clock, min_free=settings.limits.min_free
@@ -169,25 +192,6 @@ class Service:
             metrics=self.metrics,
         )
         self._shared.conditions.measure(self.spool.free_octets(), settings.limits.message_size)
-        self._use(settings)
-        self.delivery = make_runner(
-            settings,
-            self.spool,
-            self.clock,
-            self.conditions,
-            lambda: outgoing.routes(self.settings, self._passwords),
-            lambda: frozenset(address for found in self.addresses.values() for address in found),
-        )
-        self.delivery.runner.start()
-        await self._inbound.start(sockets)
-        self.addresses = {role: [one.getsockname()[:2] for one in bound] for role, bound in sockets.items()}
-        for role, addresses in self.addresses.items():
-            for address in addresses:
-                log.info("listening", listener=role, address=shown(address))
-        if self._certificate is not None:
-            self._chores.begin("certificate", _CERTIFICATE_TICK, self._watch_certificate)
-        self._chores.begin("journal", _JOURNAL_TICK, self._trim_journal, first=1.0)
-        self._chores.begin("announcements", _DAY, self._renew_announcements)
 
     async def stop(self, grace: float = GRACE) -> None:
         """Drain sessions, then deliveries, then close the spool; nothing that was acknowledged is lost by it."""
