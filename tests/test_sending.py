@@ -38,9 +38,11 @@ from postroad.sending import (
     send,
     send_sync,
 )
+from postroad.sending.calling import _timeouts
 from postroad.sending.composing import Composed, compose
 from postroad.sending.parameters import place
 from postroad.sending.servers import read_server
+from postroad.smtp.client_timeouts import ClientTimeouts
 from tests.dns_stub import DnsStub
 from tests.peer_host import CUT, Script, playing
 
@@ -412,6 +414,26 @@ def test_pipelining_on_demand(pipelining: bool) -> None:
     assert ("RCPT" in script.verbs) is pipelining
 
 
+def test_a_host_that_takes_few_at_a_time_gets_the_rest_in_further_sessions() -> None:
+    script = Script(extensions=(b"LIMITS MAILMAX=1 RCPTMAX=2",))
+    result = sent(script, to=[f"{name}@example.net" for name in "abcde"])
+    assert result.accepted
+    assert (script.connections, len(script.contents)) == (3, 3)
+
+
+def test_a_host_that_turns_the_rest_away_is_not_asked_at_once_again() -> None:
+    script = Script(
+        extensions=(b"LIMITS RCPTMAX=1",), replies={"MAIL": [b"250 ok\r\n", b"421 4.3.2 enough for now\r\n" + CUT]}
+    )
+    a, b, c = sent(script, to=["a@example.net", "b@example.net", "c@example.net"]).recipients
+    assert (a.accepted, b.outcome, c.temporary) == (True, SendOutcome.NEXT_HOST, True)
+    assert script.connections < 3
+
+
+def test_a_short_timeout_is_for_a_wait_and_not_for_the_whole() -> None:
+    assert (_timeouts(1.0).rcpt, _timeouts(1.0).transaction) == (1.0, ClientTimeouts().transaction)
+
+
 def test_an_answer_that_is_lost_after_the_dot_is_uncertain_and_never_tried_again() -> None:
     script = Script(replies={".": CUT})
     (one,) = sent(script, retry=600.0, pause=0.0).recipients
@@ -501,7 +523,31 @@ def test_no_such_socket(tmp_path: Path) -> None:
 def test_no_such_name() -> None:
     with pytest.raises(SendError) as fault:
         send_sync(LETTER, server="nobody.invalid")
-    assert fault.value.kind in (FaultKind.NAME, FaultKind.TIMED_OUT)  # the second without any resolver
+    assert fault.value.kind in (FaultKind.NAME, FaultKind.LOOKUP)  # the second without any resolver
+
+
+@pytest.mark.parametrize(("number", "kind", "temporary"), [
+    (socket.EAI_NONAME, FaultKind.NAME, False), (socket.EAI_AGAIN, FaultKind.LOOKUP, True),
+])  # fmt: skip
+def test_a_name_that_is_not_there_and_one_that_cannot_be_looked_up(
+    monkeypatch: pytest.MonkeyPatch, number: int, kind: FaultKind, temporary: bool
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(number, "told by the test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(SendError) as fault:
+        send_sync(LETTER, server="host.example")
+    assert (fault.value.kind, fault.value.temporary) == (kind, temporary)
+
+
+def test_in_a_running_loop_the_call_says_what_to_do() -> None:
+    async def work() -> None:
+        send_sync(LETTER, server="127.0.0.1:1")
+
+    with pytest.raises(OptionError) as fault:
+        asyncio.run(work())
+    assert fault.value.hint == "await postroad.send(...)"
 
 
 @pytest.mark.parametrize(
@@ -818,6 +864,19 @@ def test_the_next_host_is_asked_when_the_first_turns_us_away() -> None:
     result = by_mx(zone, script, "x@c.test")
     assert (result.accepted, script.connections) == (True, 2)
     assert result.host.startswith("two.test")
+
+
+def test_the_next_host_gets_the_rest() -> None:
+    zone = {
+        "c.test": {"MX": ["10 one.test.", "20 two.test."]},
+        "one.test": {"A": ["127.0.0.1"]},
+        "two.test": {"A": ["127.0.0.1"]},
+    }
+    mail = [b"250 ok\r\n", b"421 4.3.2 enough\r\n" + CUT, b"250 ok\r\n"]
+    script = Script(extensions=(b"LIMITS RCPTMAX=1",), replies={"MAIL": mail})
+    result = by_mx(zone, script, "a@c.test", "b@c.test")
+    assert result.accepted
+    assert [one.host.partition(" ")[0] for one in result.recipients] == ["one.test", "two.test"]
 
 
 def test_private_addresses_are_not_dialled_for_strangers() -> None:

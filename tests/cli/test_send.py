@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import socket
 import ssl
@@ -143,6 +144,32 @@ def test_quiet_says_only_what_went_wrong(to: Any, run: Run) -> None:
     refused = to(Script(greeting=CUT), "-q")
     assert (refused.code, refused.out) == (Exit.TRY_AGAIN, "")
     assert refused.err.startswith("error: Connection closed:")
+
+
+def test_quiet_names_who_was_refused(to: Any) -> None:
+    ended = to(Script(replies={"RCPT": some}), *TWO, "-q")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("error: b@example.net: 550 5.1.1 User unknown\n  hint: Unknown recipient: ")
+
+
+def test_a_terminal_without_the_signs_gets_plain_ones() -> None:
+    script = Script(replies={"RCPT": b"550 5.1.1 User unknown\r\n"})
+    with playing(script):
+        command = [
+            sys.executable,
+            "-m",
+            "postroad",
+            "send",
+            "--server",
+            f"127.0.0.1:{script.port}",
+            "--to",
+            "a@example.net",
+        ]
+        ended = subprocess.run(
+            command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False
+        )
+    assert b"     `- permanent: The server has no mailbox" in ended.stdout
+    assert b"     `- -> Stop sending there | who acts" in ended.stdout
 
 
 def test_colours_only_on_demand(to: Any) -> None:
@@ -419,13 +446,16 @@ def test_lists_of_addresses(words: list[str], found: list[str]) -> None:
 # --- what cannot be
 
 
-WRONG = {
+#: A file that exists, by a name that no header may hold.
+ODD_NAME = "(odd)"
+WRONG: dict[str, tuple[tuple[str, ...], int]] = {
     "a line in --to": (("--to", "a@b.example\r\nRCPT TO:<evil@example.org>"), 64),
     "a line in --cc": (("--cc", "a@b.example\nDATA"), 64),
     "a line in --bcc": (("--bcc", "a@b.example\r\nx"), 64),
     "a path in --to": (("--to", "a@b.example> NOTIFY=NEVER"), 64),
     "a line in --from": (("--from", "a@b.example>\r\nDATA"), 64),
     "a line in --ehlo": (("--ehlo", "x\r\nMAIL FROM:<>"), 64),
+    "a line in an attachment's name": (("--attach", ODD_NAME), 64),
     "a line in --subject": (("--subject", "x\r\nBcc: evil@example.org"), 64),
     "a line in --header": (("--header", "X: y\r\nBcc: evil@example.org"), 64),
     "a line in a header's name": (("--header", "X\r\nY: z"), 64),
@@ -457,9 +487,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_cannot_be_is_said_before_anything_is_sent(to: Any, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+def test_what_cannot_be_is_said_before_anything_is_sent(
+    to: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str
+) -> None:
     monkeypatch.setenv("POSTROAD_PASSWORD", SECRET)
     arguments, code = WRONG[case]
+    odd = tmp_path / "a\r\nBcc: evil@example.org"
+    odd.write_bytes(b"x")
+    arguments = tuple(str(odd) if word == ODD_NAME else word for word in arguments)
     script = Script(extensions=(b"AUTH PLAIN",))
     ended = to(script, *arguments)
     assert (ended.code, script.connections) == (code, 0)

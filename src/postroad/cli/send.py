@@ -36,7 +36,7 @@ def send_command(**given: Any) -> int:
     if given["schema"]:
         print((Path(postroad.__file__).parent / "reference" / "schemas" / "send.json").read_text("utf-8"))
         return Exit.OK
-    from postroad.cli.send_dialogue import Printer, report_fault
+    from postroad.cli.send_dialogue import Printer, report_fault, report_refused
     from postroad.cli.send_report import exit_of
     from postroad.replies.catalogue import catalogue
     from postroad.sending import SendError
@@ -45,9 +45,12 @@ def send_command(**given: Any) -> int:
     language = chosen(given["lang"], known.languages)
     words = known.texts("send", language)
     arguments, message = _arguments(given), _message(given)
+    found: SendResult | SendError
     printer = Printer(_screen(given), words, language) if not (given["quiet"] or given["as_json"]) else None
     try:
-        found: SendResult | SendError = _sent(message, arguments, printer)
+        found = result = _sent(message, arguments, printer)
+        if given["quiet"]:
+            report_refused(result, language)
     except SendError as fault:
         report_fault(fault, words, language)
         found = fault

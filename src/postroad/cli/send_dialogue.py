@@ -24,6 +24,9 @@ _CONNECTING: Final = "connecting to "
 #: Remarks that the next line says better.
 _SILENT: Final = ("TLS",)
 
+#: What is drawn with, and what stands for it where the encoding lacks it.
+_PLAIN: Final = {ord("└"): "`-", ord("→"): "->", ord("·"): "|"}
+
 _WISHES: Final = (SendOutcome.DELIVERED, SendOutcome.STOPPED)
 
 
@@ -34,6 +37,7 @@ class Printer:
         self._out = out
         self._words = words
         self._language = language
+        self._draws = _can_say("".join(map(chr, _PLAIN)))
 
     # --- as it happens
 
@@ -110,7 +114,7 @@ class Printer:
 
     def _write(self, text: str) -> None:
         try:
-            print(text, flush=True)
+            print(text if self._draws else text.translate(_PLAIN), flush=True)
         except BrokenPipeError:  # who read us has seen enough; the mail is sent all the same
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
@@ -146,6 +150,22 @@ class Printer:
         self._under(f"{said.title}: {said.summary}")
         for step in said.steps or ((said.remedy,) if said.remedy else ()):
             self._under(f"{self._words['screen']['check'] if said.steps else '→'} {step}")
+
+
+def report_refused(result: SendResult, language: str) -> None:
+    """Who was refused, on standard error, where nobody looks at the dialogue."""
+    for one in result.refused:
+        said = one.explanation(language)
+        say("error", f"{one.address}: {one.fault if one.reply is None else one.reply}", f"{said.title}: {said.summary}")
+
+
+def _can_say(text: str) -> bool:
+    """Whether the terminal's encoding has these characters."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def report_fault(fault: SendError, words: Mapping[str, Any], language: str) -> None:

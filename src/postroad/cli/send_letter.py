@@ -72,11 +72,11 @@ def _made(given: Mapping[str, Any], sender: str, to: Sequence[str], cc: Sequence
         for name, value in (*((n, v) for n, v in usual if v and n.lower() not in chosen), *fields):
             message[name] = value
         message.set_content(_BODY if given["body"] is None else given["body"])
+        for path in given["attach"]:
+            main, sub = _type_of(path)
+            message.add_attachment(octets(path), maintype=main, subtype=sub, filename=path.name)
     except (ValueError, UnicodeError) as fault:
         raise Failure(Exit.USAGE, f"the message cannot be made: {fault}") from fault
-    for path in given["attach"]:
-        main, sub = _type_of(path)
-        message.add_attachment(octets(path), maintype=main, subtype=sub, filename=path.name)
     return message
 
 

@@ -76,7 +76,13 @@ async def send(message: Composable, **options: Unpack[SendOptions]) -> SendResul
 
 
 def send_sync(message: Composable, **options: Unpack[SendOptions]) -> SendResult:
-    """``send`` for programs that have no loop of their own."""
+    """``send`` for programs that have no loop of their own; raises OptionError where one is running."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        raise OptionError("send_sync would stop the event loop that runs here", "await postroad.send(...)")
     return asyncio.run(send(message, **options))
 
 
@@ -135,7 +141,6 @@ def _composed(message: Composable, wishes: Wishes) -> Composed:
 
 
 def _options(wishes: Wishes, host: Server | None) -> ClientOptions:
-    near = host is not None and host.is_near
     implicit = host is not None and host.implicit_tls
     mode = _mode(wishes, host)
     seconds = wishes.timeout
@@ -151,7 +156,7 @@ def _options(wishes: Wishes, host: Server | None) -> ClientOptions:
         implicit_tls=implicit,
         source=wishes.source,
         mechanisms=(wishes.mechanism.upper(),) if wishes.mechanism else (),
-        auth_in_clear=wishes.tls == "never" or near,
+        auth_in_clear=wishes.tls == "never",
     )
 
 
@@ -174,7 +179,9 @@ def _verifying(tls_ca: Path | str | None, implicit: bool) -> ssl.SSLContext:
 
 
 def _timeouts(seconds: float) -> ClientTimeouts:
-    return ClientTimeouts(**dict.fromkeys((one.name for one in fields(ClientTimeouts)), seconds))
+    """The same for every wait; a whole transaction keeps its own time, since it grows with the message."""
+    names = (one.name for one in fields(ClientTimeouts) if one.name != "transaction")
+    return ClientTimeouts(**dict.fromkeys(names, seconds))
 
 
 def _routing(wishes: Wishes) -> MxRouting:

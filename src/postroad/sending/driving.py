@@ -29,7 +29,8 @@ from postroad.sending.stages import UNTIL, Reached, leave, walk
 from postroad.smtp.negotiation import Form, Negotiation, Plan, Settled, Verdict, Wanted
 from postroad.smtp.parameters import Given
 
-#: Seconds between two tries at most.
+#: Seconds between two tries, from the third on and at most.
+_SHORTEST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 300.0
 
 
@@ -88,7 +89,7 @@ class Driver:
             wait = min(pause * random.uniform(0.9, 1.1), left)
             self._remark("again", seconds=round(wait), left=len(pending), of=len(self._people))
             await asyncio.sleep(wait)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = min(max(pause * 2, _SHORTEST_PAUSE), _LONGEST_PAUSE)
         if self._fault is not None and all(_is_without_outcome(one) for one in self._sent.values()):
             self._fault.transcript = self._transcript
             self._fault.seconds = self._since()
@@ -183,9 +184,17 @@ class Driver:
         """The hosts in turn, as long as another one may help."""
         left = list(numbers)
         for endpoint in endpoints:
-            left = await self._at(endpoint, left)
-            if not left:
-                return
+            while left:
+                before, left = len(left), await self._at(endpoint, left)
+                # A host that took some and then ended the session (LIMITS, RFC 9422) takes more in another one.
+                if len(left) == before or not self._is_unsaid(left):
+                    break
+
+    def _is_unsaid(self, numbers: Iterable[int]) -> bool:
+        """Whether the host has said nothing about any of these."""
+        return all(
+            self._sent[number].reply is None and self._sent[number].stage not in _BEFORE_MAIL for number in numbers
+        )
 
     async def _at(self, endpoint: Endpoint, numbers: list[int]) -> list[int]:
         """One host; gives those for whom another one may help."""
@@ -207,7 +216,7 @@ class Driver:
             return await self._with(client, dialogue, numbers)
         finally:
             await leave(client)
-            self._transcripts.append(client.take_transcript())
+            self._transcripts.append(f"-- {client.host}\n{client.take_transcript()}")
 
     async def _with(self, client: SmtpClient, dialogue: Dialogue, numbers: list[int]) -> list[int]:
         negotiation = _Told(self._order, self._wanted(numbers), client, dialogue)

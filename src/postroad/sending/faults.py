@@ -47,7 +47,7 @@ def _of_connecting(causes: list[BaseException]) -> FaultKind:
     for cause in causes:
         match cause:
             case socket.gaierror():
-                return FaultKind.NAME if cause.errno in _NO_NAME else FaultKind.TIMED_OUT
+                return FaultKind.NAME if cause.errno in _NO_NAME else FaultKind.LOOKUP
             case TimeoutError():
                 return FaultKind.TIMED_OUT
             case ConnectionRefusedError() | FileNotFoundError():

@@ -40,6 +40,8 @@ class FaultKind(StrEnum):
     NONE = ""
     NAME = "name"
     """The name has no address, or the domain takes no mail."""
+    LOOKUP = "lookup"
+    """The name could not be looked up just now."""
     REFUSED = "refused"
     """Nothing listens there, or a firewall rejects: the connection was refused."""
     UNREACHABLE = "unreachable"
