@@ -459,3 +459,54 @@ def test_abort_tries_no_further_host() -> None:
     assert (handed.fate, handed.note, handed.reply) == (Fate.NOT_NOW, "we are stopping", None)
     assert report.health is Health.UNKNOWN
     assert second == 0
+
+
+# --- content that a host cannot take as it is
+
+EIGHT_BIT = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nああ\r\n".encode()
+BINARY = (
+    b"MIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n\0\n\xff"
+)
+SIGNED = (
+    b"MIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\xe3\x81\x82\r\n"
+    b"--b\r\nContent-Type: application/x-signature\r\n\r\nx\r\n--b--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "parameters", "extensions", "fate", "said"),
+    [
+        (EIGHT_BIT, "BODY=8BITMIME", (b"8BITMIME",), Fate.DELIVERED, b"BODY=8BITMIME"),
+        (EIGHT_BIT, "BODY=8BITMIME", (), Fate.DELIVERED, b""),
+        (EIGHT_BIT, "", (), Fate.DELIVERED, b""),
+        (BINARY, "BODY=BINARYMIME", (b"8BITMIME",), Fate.DELIVERED, b""),
+        (SIGNED, "BODY=8BITMIME", (), Fate.NEVER, None),
+    ],
+)
+def test_content_is_made_seven_bit_where_it_must_and_can_be(
+    content: bytes, parameters: str, extensions: tuple[bytes, ...], fate: Fate, said: bytes | None
+) -> None:
+    contents: list[bytes] = []
+
+    async def work() -> tuple[Report, list[bytes]]:
+        async with SiteOf() as site:
+            await site.add(serving(contents, None, *extensions))
+            stored = message("bob@example.com", parameters=parameters)
+            place = Site("site", tuple(site.exchanges))
+            report = await site.transport.deliver(Consignment(stored, Mx(), blocks(content), place, "site"))
+            return report, [line for line in site.peers[0][0].heard if line.startswith(b"MAIL")]
+
+    report, mails = run(work())
+    assert fates(report) == [fate]
+    if said is None:
+        assert (mails, contents) == ([], [])
+        assert report.handed[0].reply is not None and str(report.handed[0].reply).startswith("554 5.6.3")
+        return
+    assert mails[0].removesuffix(b"\r\n").endswith(said or b">")
+    if (not extensions and parameters) or content is BINARY:
+        assert contents[0].isascii()
+        assert b"Content-Transfer-Encoding: " in contents[0]
+        assert [step.action for step in report.steps] == ["seven-bit"]
+    else:
+        assert contents == [content]

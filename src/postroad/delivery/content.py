@@ -1,4 +1,4 @@
-"""What a message's octets need of a host, and the octets in the form that a host takes."""
+"""What a stored message's octets need of a host, and the octets in the form that a host takes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable
 
 from postroad.envelope import StoredMessage
 from postroad.errors import LocalProtocolError
+from postroad.message.encoding import SevenBitRecoder
+from postroad.message.scan import ContentScan, Scan
 from postroad.smtp.wanted import ContentNeeds, Form
 
 Read = Callable[[], AsyncIterator[bytes]]
@@ -13,27 +15,34 @@ Read = Callable[[], AsyncIterator[bytes]]
 _NOTHING = ContentNeeds()
 
 
-async def needs_of(message: StoredMessage, read: Read) -> ContentNeeds:
-    """Read the content for it, but only where something hangs on it: mail that claims no more than 7-bit goes as it is."""
-    parameters = message.parameters
-    if not ("BODY=8" in parameters or "BODY=BINARY" in parameters or "SMTPUTF8" in parameters):
-        return _NOTHING
-    eight_bit, in_header, header_over, tail = False, False, False, b""
-    async for block in read():
-        eight_bit = eight_bit or not block.isascii()
-        if not header_over:
-            header, separator, _ = (tail + block).partition(b"\r\n\r\n")
-            in_header = in_header or not header.isascii()
-            header_over, tail = bool(separator), block[-3:]
-        elif eight_bit:
-            break
-    binary = "BODY=BINARY" in parameters
-    return ContentNeeds(eight_bit, binary, in_header, recodable=False)
+class StoredContent:
+    """The content of one message, on its way to one host after the other."""
 
+    def __init__(self, message: StoredMessage, read: Read) -> None:
+        """``read`` gives prefix and content in blocks, and may be called again and again."""
+        self._parameters = message.parameters
+        self._read = read
+        self._scan: Scan | None = None
 
-async def content_in(read: Read, form: Form) -> AsyncIterator[bytes]:
-    """The octets in blocks."""
-    if form is not Form.AS_IS:
-        raise LocalProtocolError("this content cannot be made 7-bit")
-    async for block in read():
-        yield block
+    async def needs(self) -> ContentNeeds:
+        """Read it for that, but only where something hangs on it: mail that claims no more than 7-bit goes as it is."""
+        given = self._parameters
+        if not ("BODY=8" in given or "BODY=BINARY" in given or "SMTPUTF8" in given):
+            return _NOTHING
+        scan = ContentScan()
+        async for block in self._read():
+            scan.feed(block)
+        found = self._scan = scan.finish()
+        return ContentNeeds(found.eight_bit, found.binary, found.utf8_header, found.recodable)
+
+    async def give(self, form: Form) -> AsyncIterator[bytes]:
+        """The octets in blocks; raises LocalProtocolError for a form that ``needs`` did not offer."""
+        recoder = None
+        if form is Form.SEVEN_BIT:
+            if self._scan is None:
+                raise LocalProtocolError("content is made 7-bit only after it was looked at")
+            recoder = SevenBitRecoder(self._scan)
+        async for block in self._read():
+            yield block if recoder is None else recoder.feed(block)
+        if recoder is not None:
+            yield recoder.finish()

@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any
 
 from postroad.clock import Clock, SystemClock
-from postroad.delivery.content import content_in, needs_of
+from postroad.delivery.content import StoredContent
 from postroad.delivery.errand import Errand, is_dead
 from postroad.delivery.idle import IdleConnections, Keep
 from postroad.delivery.mx import Exchange
@@ -67,9 +67,9 @@ class SmtpTransport:
     async def deliver(self, consignment: Consignment) -> Report:
         """Try once: a kept connection first, then the hosts in turn until everybody is settled."""
         key = consignment.lane or str(consignment.route)
-        needs = await needs_of(consignment.message, consignment.read)
-        wanted, unable = wanted_from(consignment.message, needs, self._clock.wall())
-        errand = Errand(consignment, wanted, unable, partial(content_in, consignment.read))
+        content = StoredContent(consignment.message, consignment.read)
+        wanted, unable = wanted_from(consignment.message, await content.needs(), self._clock.wall())
+        errand = Errand(consignment, wanted, unable, content.give)
         if not errand.is_over:
             client = self._idle.take(key)
             if client is not None:
