@@ -81,7 +81,7 @@ LAST = {
 STANDING: dict[str, Any] = {
     "number": 0, "address": "a@example.net", "destination": "example.net", "state": "queued", "attempts": 1,
     "next_due": "1060", "gives_up_at": "9000", "reply": REPLY, "note": "", "expired": False, "delay_told": False,
-    "rests_until": None, "by_operator": False, "told": None, "uncertain": False, "last": LAST, "explanation": None,
+    "rests_until": None, "by_operator": False, "told": None, "uncertain": False, "ended_at": None, "last": LAST, "explanation": None,
     "steps": [], "refused_parameters": [], "others": {"destination": 0, "cause": 0, "elsewhere": 0, "key": "451 4.7.1"},
 }  # fmt: skip
 
@@ -160,6 +160,15 @@ def test_a_note_that_adds_nothing_is_left_out() -> None:
     assert "the host refuses all mail for now" in block(
         told("en", {"note": "the host refuses all mail for now"})[0], "reply"
     )
+
+
+def test_notes_of_ours_are_said_in_both_languages() -> None:
+    ja = waiting("ja")
+    assert ja.note("dropped by the operator: 迷惑メール", beside=True) == "運用者が破棄: 迷惑メール"
+    assert ja.note("the host refuses all mail for now at RCPT", beside=True).startswith("相手のホストが")
+    assert ja.note("no route to host", beside=False) == "no route to host"
+    for known in KNOWN.texts("queue", "en")["notes"]:
+        assert ja.note(known, beside=True) != known
 
 
 def test_who_must_act() -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from postroad.admin.queue import NOBODY, Case, Others, QueueDesk
 from postroad.admin.queue_actions import BOUNCED, DROPPED
+from postroad.admin.queue_filter import WAITING
 from postroad.envelope import Attempt, Outcome, Recipient, RecipientState, Result, Step, StoredMessage
 from postroad.replies import Reply
 
@@ -53,6 +54,8 @@ class Standing:
     told: str
     """Of one that failed: ``yes``, ``no-sender``, ``not-asked``, ``dropped``, or ``unknown``; else ``""``."""
     uncertain: bool
+    ended_at: float | None
+    """When it was delivered or failed (seconds since the epoch); None: it waits, or the journal does not say."""
     last: Last | None
     steps: tuple[tuple[float, Step], ...]
     """When, and what was changed for it."""
@@ -128,6 +131,7 @@ def _standing(
         delay_told=one.delay_told,
         told=_told(message.reverse_path, one.parameters, one.note) if one.state is RecipientState.FAILED else "",
         uncertain=last is not None and last.result.uncertain,
+        ended_at=history[-1].attempt.at if history and one.state not in WAITING else None,
         last=last,
         steps=_steps(history),
         others=others,
@@ -156,6 +160,7 @@ def _from_journal(case: Case, number: int, history: list[Last]) -> Standing:
         delay_told=any(one.result.delay_told for one in history),
         told=_told(case.reverse_path, None, result.note) if result is not None and state == "failed" else "",
         uncertain=result is not None and result.uncertain,
+        ended_at=history[-1].attempt.at if history else None,
         last=last,
         steps=_steps(history),
         others=NOBODY,

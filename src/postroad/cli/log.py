@@ -15,7 +15,6 @@ from postroad.cli.queue_options import Speech, language_option, schema_option, s
 from postroad.cli.queue_shown import reply_text, short
 from postroad.cli.queue_source import QueueSource
 from postroad.observe.printable import printable
-from postroad.replies.waiting import beside
 
 Document = Mapping[str, Any]
 
@@ -76,7 +75,7 @@ def _line(one: Document, said: Speech) -> str:
     ended = words[one["outcome"]]
     ended = words["uncertain"].format(outcome=ended) if one["uncertain"] else ended
     cells = max(width(words[name]) for name in ("delivered", "deferred", "held", "failed"))
-    note = beside(one["note"]) if one["reply"] else one["note"]
+    note = said.waiting.note(one["note"], beside=bool(one["reply"]))
     text = "  ".join(part for part in (reply_text(one["reply"]), note) if part)
     host = f"[{one['host']}]" if one["host"] else ""
     parts = (moment(one["at"]), short(one["message"]), _padded(ended, cells), _padded(one["to"], _ADDRESS), text, host)

@@ -9,7 +9,6 @@ from postroad.cli.columns import moment, octets, table, terminal_width, width
 from postroad.cli.queue_options import Speech, between, clock
 from postroad.cli.screen import Screen, screen
 from postroad.observe.printable import printable, printable_lines
-from postroad.replies.waiting import beside
 
 Document = Mapping[str, Any]
 
@@ -32,7 +31,7 @@ def rows(page: Document, said: Speech, narrowed: bool) -> tuple[list[str], str]:
 
 
 def _row(one: Document, now: str, said: Speech) -> tuple[str, ...]:
-    reply = reply_text(one["reply"]) or one["note"] or said.words["list"]["untried"]
+    reply = reply_text(one["reply"]) or said.waiting.note(one["note"], beside=False) or said.words["list"]["untried"]
     age = said.waiting.span(between(one["received_at"], now))
     return (short(one["id"]), age, str(one["attempts"]), _next(one, now, said), one["to"], reply)
 
@@ -153,7 +152,7 @@ def _recipients(document: Document, said: Speech) -> list[str]:
             words = said.words["now"]
             due = words["next"].format(time=clock(one["next_due"]), span=said.waiting.span(left))
             parts.append(due if left > 0 else words["due"])
-        parts.append(one["note"])
+        parts.append(said.waiting.note(one["note"], beside=bool(one["reply"])))
         lines.append("  ".join(part for part in parts if part))
     return lines
 
@@ -175,5 +174,5 @@ def outcome(one: Document, said: Speech) -> str:
     words = said.words["outcomes"]
     ended = words[one["outcome"]]
     ended = words["uncertain"].format(outcome=ended) if one["uncertain"] else ended
-    note = beside(one["note"]) if one["reply"] else one["note"]
+    note = said.waiting.note(one["note"], beside=bool(one["reply"]))
     return "  ".join(part for part in (ended, reply_text(one["reply"]), note) if part)

@@ -30,6 +30,26 @@ _PLAIN: Final = {ord("└"): "`-", ord("→"): "->", ord("·"): "|"}
 _WISHES: Final = (SendOutcome.DELIVERED, SendOutcome.STOPPED)
 
 
+class _Transaction:
+    """What was refused in the transaction that is under way, so that what only follows from it is not explained anew."""
+
+    def __init__(self) -> None:
+        self._mail_refused = False
+        self._taken = 0
+
+    def hear(self, command: str, refused: bool) -> bool:
+        """Take an answer; whether it is a refusal that an earlier one of the same group of commands made sure of."""
+        match command:
+            case "MAIL":
+                self._mail_refused, self._taken = refused, 0
+            case "RCPT":
+                self._taken += not refused
+                return refused and self._mail_refused
+            case "DATA" | "CONTENT":
+                return refused and not self._taken
+        return False
+
+
 class Printer:
     """Writes what is heard; ``out`` is where its width and colours come from."""
 
@@ -37,6 +57,7 @@ class Printer:
         self._out = out
         self._words = words
         self._language = language
+        self._transaction = _Transaction()
         self._draws = _can_say("".join(map(chr, _PLAIN)))
 
     # --- as it happens
@@ -62,7 +83,10 @@ class Printer:
         self._line(
             text, heard.seconds if timed else None, "bad" if heard.text[:1] == "5" else "warn" if refused else ""
         )
-        if refused and heard.reply:
+        follows = bool(heard.reply) and self._transaction.hear(heard.command, refused)
+        if follows:
+            self._under(self._words["screen"]["follows"])
+        elif refused and heard.reply:
             self._explain(heard)
 
     def _explain(self, heard: Heard) -> None:

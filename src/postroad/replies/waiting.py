@@ -74,6 +74,20 @@ class Waiting:
             return words["hours"].format(n=whole // 3600, m=whole % 3600 // 60)
         return words["days"].format(n=whole // 86400)
 
+    def note(self, note: str, *, beside: bool) -> str:
+        """A note of ours in this language, as far as it is known; a peer's text in it stays.
+
+        ``beside`` a reply, one that says no more than the reply's digits do is left out.
+        """
+        if beside and note.startswith(_REFUSED):
+            return ""
+        for known, said in self._words["notes"].items():
+            if note == known or note.startswith(f"{known} at "):  # the stage is told apart
+                return said
+            if note.startswith(f"{known}: "):
+                return f"{said}: {note[len(known) + 2 :]}"
+        return note
+
     # ── one group of recipients ─────────────────────────────────────────────
 
     def _told(self, why: Document, alike: Sequence[Document]) -> Told:
@@ -106,8 +120,8 @@ class Waiting:
         words = self._words["now"]
         state = self._words["states"]["deferred" if one["state"] == "queued" and one["attempts"] else one["state"]]
         if one["state"] not in _CHOICES:
-            at = one["last"]["at"] if one["last"] else why["now"]
-            parts = [words["at"].format(state=state, time=self._clock(at)) if one["last"] else state]
+            at = one["ended_at"]
+            parts = [words["at"].format(state=state, time=self._clock(at)) if at else state]
             return self._joined([*parts, self.counted("now", "tries", one["attempts"])])
         parts = [words["since"].format(state=state, age=self.span(self._span(why["received_at"], why["now"])))]
         parts.append(self.counted("now", "tries", one["attempts"]))
@@ -130,10 +144,10 @@ class Waiting:
         if one["reply"]:
             said = list(_lines(one["reply"]))
         elif one["note"] and last:
-            said = [words["no_reply"].format(note=one["note"])]
+            said = [words["no_reply"].format(note=self.note(one["note"], beside=False))]
         else:
             return []
-        if one["reply"] and one["state"] != "held" and (note := beside(one["note"])):
+        if one["reply"] and one["state"] != "held" and (note := self.note(one["note"], beside=True)):
             said.append(note)
         return [*said, self._heard(last, bool(one["reply"]))] if last else said
 
@@ -182,6 +196,8 @@ class Waiting:
             return [words["operator"]]
         if one["state"] == "delivered":
             return []
+        if one["by_operator"]:
+            return [words["over"]]
         if found is None:
             return [words["client"]] if one["state"] == "queued" else []
         remedy = found["remedy"]
@@ -255,11 +271,6 @@ class Waiting:
 
     def _joined(self, parts: Iterable[str]) -> str:
         return self._vocabulary["language"]["separator"].join(parts)
-
-
-def beside(note: str) -> str:
-    """What a note adds to the reply it stands beside: nothing, where it only says that this is a refusal."""
-    return "" if note.startswith(_REFUSED) else note
 
 
 def _alike(recipients: Sequence[Document]) -> list[list[Document]]:
