@@ -63,6 +63,21 @@ def is_harmless(text: str) -> bool:
     return all(c.isprintable() or c == "\n" for c in text)
 
 
+def some(line: bytes) -> bytes:
+    return b"250 ok\r\n" if b"a@" in line else b"550 5.1.1 User unknown\r\n"
+
+
+def mixed(line: bytes) -> bytes:
+    return b"451 4.3.0 later\r\n" if b"a@" in line else b"550 5.7.1 no\r\n"
+
+
+def various(line: bytes) -> bytes:
+    return b"550 5.1.1 User unknown\r\n" if b"a@" in line else b"550 5.7.1 no\r\n"
+
+
+TWO = ("--to", "a@example.net,b@example.net")
+
+
 # --- what is seen
 
 
@@ -146,6 +161,19 @@ def test_quiet_says_only_what_went_wrong(to: Any, run: Run) -> None:
     assert refused.err.startswith("error: Connection closed:")
 
 
+@pytest.mark.parametrize(("replies", "explained", "follow"), [
+    ({"MAIL": b"550 5.7.1 no\r\n", "RCPT": b"503 5.5.1 no sender\r\n", "DATA": b"503 5.5.1 no sender\r\n"}, 1, 3),
+    ({"RCPT": b"550 5.1.1 no\r\n", "DATA": b"554 5.5.1 No valid recipients\r\n"}, 2, 1),
+    ({"RCPT": some, "DATA": b"554 5.7.1 no\r\n"}, 2, 0),
+])  # fmt: skip
+def test_a_refusal_that_follows_from_another_is_said_to(
+    to: Any, replies: dict[str, Any], explained: int, follow: int
+) -> None:
+    ended = to(Script(extensions=(b"PIPELINING",), replies=replies), *TWO)
+    assert ended.out.count("follows from the refusal above") == follow
+    assert ended.out.count("who acts: ") == explained
+
+
 def test_quiet_names_who_was_refused(to: Any) -> None:
     ended = to(Script(replies={"RCPT": some}), *TWO, "-q")
     assert (ended.code, ended.out) == (1, "")
@@ -210,19 +238,6 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def some(line: bytes) -> bytes:
-    return b"250 ok\r\n" if b"a@" in line else b"550 5.1.1 User unknown\r\n"
-
-
-def mixed(line: bytes) -> bytes:
-    return b"451 4.3.0 later\r\n" if b"a@" in line else b"550 5.7.1 no\r\n"
-
-
-def various(line: bytes) -> bytes:
-    return b"550 5.1.1 User unknown\r\n" if b"a@" in line else b"550 5.7.1 no\r\n"
-
-
-TWO = ("--to", "a@example.net,b@example.net")
 EXITS = {
     "all accepted": (Script(), TWO, 0),
     "some refused": (Script(replies={"RCPT": some}), TWO, 1),
