@@ -145,6 +145,27 @@ def test_the_next_message_goes_without_what_was_refused_until_that_is_forgotten(
     deliver(refusing, now=3600.0)
 
 
+def test_mailmax_counts_what_earlier_messages_used_of_the_session() -> None:
+    wanted = message("MAIL, RCPT a", ContentNeeds())
+
+    async def work(dialogue: Dialogue) -> list[Negotiation]:
+        async with host(dialogue.play) as (port, _):
+            client = await SmtpClient.connect(Target("127.0.0.1", port), ClientOptions("me.example"))
+            limits = client.engine.limits
+            found = [Negotiation(wanted, client.engine.announced, limits=limits) for _ in range(2)]
+            for negotiation in found:
+                await carry(client, negotiation, content_of(wanted))
+            await client.quit()
+        return found
+
+    dialogue = Dialogue("LIMITS MAILMAX=1", f"MAIL => 250 ok\n{TAKEN}")
+    first, second = asyncio.run(work(dialogue))
+    assert dialogue.heard == dialogue.expected
+    assert outcome(first, wanted) == "a delivered"
+    assert outcome(second, wanted) == "a next host"
+    assert second.settled[0].note == "the host takes no more transactions in this session"
+
+
 def test_content_that_may_be_sent_to_no_host_fails_and_says_why() -> None:
     async def bare(form: Form) -> AsyncIterator[bytes]:
         yield b"a\nb\r\n"

@@ -72,6 +72,16 @@ def test_data_in_place_of_bdat_is_the_last_rung() -> None:
     assert [step.action for step in negotiation.steps] == ["again", "omit", "no-pipelining", "data"]
 
 
+@pytest.mark.parametrize("needs", [ContentNeeds(binary=True), ContentNeeds()])
+def test_binary_content_never_goes_by_data(needs: ContentNeeds) -> None:
+    message = wanted("BODY=BINARYMIME", {"bob": "NOTIFY=NEVER"}, needs=needs)
+    negotiation = Negotiation(message, BINARY)
+    host = Host(refuses(NOT_NOW, at="RCPT"))
+    for plan in talk(negotiation, host):
+        assert plan.bdat and plan.form is Form.AS_IS and str(plan.parameters) == "BODY=BINARYMIME"
+    assert [step.action for step in negotiation.steps] == ["again", "omit", "no-pipelining"]
+
+
 def test_a_host_that_took_the_mail_on_the_second_rung_is_known_to_refuse_what_fell_there() -> None:
     negotiation, _ = meet(wanted("RET=HDRS ENVID=q", size=9), refuses(NEVER, "ENVID"))
     assert verdicts(negotiation) == [Verdict.DELIVERED]
@@ -316,6 +326,24 @@ def test_one_taken_at_a_time_comes_to_an_end() -> None:
     talk(negotiation, host)
     assert verdicts(negotiation) == [Verdict.DELIVERED] * 90
     assert len(host.saw) < 90 * 6
+
+
+def test_who_is_one_too_many_for_ever_waits_for_another_time() -> None:
+    message = wanted("", [f"r{number}" for number in range(20)])
+    full = Reply(452, "x", "4.5.3")
+    negotiation, host = meet(message, {"RCPT r0": full}.get, announced={**ALL, "LIMITS": "RCPTMAX=2"})
+    assert verdicts(negotiation) == [Verdict.RETRY] + [Verdict.DELIVERED] * 19
+    assert host.saw.count("RCPT r0") == 6
+
+
+def test_a_host_that_never_agrees_is_left_soon() -> None:
+    message = wanted("", {f"r{number}": "NOTIFY=NEVER" for number in range(100)})
+    negotiation, host = meet(message, refuses(NOT_NOW, at="RCPT"))
+    assert verdicts(negotiation) == [Verdict.RETRY] * 20 + [Verdict.RETRY_CHANGED] * 80
+    assert host.transactions == 44
+    assert negotiation.settled[99].note == (
+        "RCPT with NOTIFY was refused, to be asked again without NOTIFY; the host refuses whatever is asked of it"
+    )
 
 
 # --- limits (RFC 9422)

@@ -90,6 +90,8 @@ class Situation:
     """The transaction had more recipients."""
     pipelined: bool
     """The host announced PIPELINING and it was used."""
+    binary: bool = False
+    """MAIL said BODY=BINARYMIME, which goes by BDAT only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +180,7 @@ def _no_pipelining(situation: Situation) -> Request | None:
 
 
 def _data(situation: Situation) -> Request | None:
-    binary = situation.command is Verb.MAIL and situation.carried.get(BODY) is Body.BINARYMIME
-    if not situation.request.terms.bdat or binary or situation.needs.binary:
+    if not situation.request.terms.bdat or situation.binary:
         return None
     return situation.request.with_terms(bdat=False)
 

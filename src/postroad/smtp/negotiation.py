@@ -15,6 +15,7 @@ from typing import Final
 from postroad.envelope import Step
 from postroad.replies import Reply
 from postroad.smtp import reactions, settling
+from postroad.smtp.extensions.binarymime import is_binary
 from postroad.smtp.extensions.dsn import NOTIFY, Notify
 from postroad.smtp.extensions.size import SIZE
 from postroad.smtp.fitting import Fitted, Values, fit, needs_utf8
@@ -125,7 +126,7 @@ class Negotiation:
         if self._pending and self._fruitless >= _FRUITLESS:
             self.give_up("the host refuses whatever is asked of it", Verdict.RETRY_CHANGED)
         if self._pending and self._limits.mailmax is not None and len(self._heard) >= self._limits.mailmax:
-            self.give_up("the host takes no more transactions in one session", Verdict.NEXT_HOST)
+            self.give_up("the host takes no more transactions in this session", Verdict.NEXT_HOST)
         if not self._pending:
             return None
         ready, wait = [person for person in self._pending.values() if not person.waits], 0.0
@@ -316,7 +317,8 @@ class Negotiation:
         record.add(climbed.action, command, reply, climbed.parameters, person.number, waited)
 
     def _situation(self, person: Person, command: Verb, shared: bool) -> Situation:
-        said = person.said if command is Verb.RCPT else self._said(person.request.terms)
+        mail = self._said(person.request.terms)
+        said = person.said if command is Verb.RCPT else mail
         return Situation(
             person.request,
             command,
@@ -325,6 +327,7 @@ class Negotiation:
             needs_utf8(self._wanted, person.number),
             shared,
             self._pipelined and person.request.terms.pipelining,
+            is_binary(mail),
         )
 
     def _remember(self) -> None:
