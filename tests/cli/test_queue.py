@@ -286,7 +286,10 @@ def test_ids(run: Run, server: Running) -> None:
     first, second = server.put("a@example.net"), server.put("b@example.net")
     ambiguous = run("queue", "why", "0-")
     assert ambiguous.code == 64 and first in ambiguous.err and second in ambiguous.err
-    assert run("queue", "why", "nope").code == 66
+    for name in ("nope", "", "groups", "actions", "../inbox", "0-?x=1", "é"):
+        for verb in ("why", "show"):
+            ended = run("queue", verb, name)
+            assert ended.code == 66 and "no message" in ended.err, name
     assert run("queue", "show", second[-6:]).out.split()[1] == second
 
 

@@ -81,7 +81,7 @@ LAST = {
 STANDING: dict[str, Any] = {
     "number": 0, "address": "a@example.net", "destination": "example.net", "state": "queued", "attempts": 1,
     "next_due": "1060", "gives_up_at": "9000", "reply": REPLY, "note": "", "expired": False, "delay_told": False,
-    "rests_until": None, "by_operator": False, "told": None, "uncertain": False, "ended_at": None, "last": LAST, "explanation": None,
+    "rests_until": None, "by_operator": False, "told": None, "uncertain": False, "interrupted": False, "ended_at": None, "last": LAST, "explanation": None,
     "steps": [], "refused_parameters": [], "others": {"destination": 0, "cause": 0, "elsewhere": 0, "key": "451 4.7.1"},
 }  # fmt: skip
 
@@ -169,6 +169,15 @@ def test_notes_of_ours_are_said_in_both_languages() -> None:
     assert ja.note("no route to host", beside=False) == "no route to host"
     for known in KNOWN.texts("queue", "en")["notes"]:
         assert ja.note(known, beside=True) != known
+
+
+def test_a_delivery_that_was_cut_short_by_our_own_end() -> None:
+    (one,) = told("en", {"uncertain": True, "interrupted": True})
+    assert block(one, "careful")[0].startswith("This server was stopped while it was delivering this (RFC 1047): h may")
+    (lost,) = told("en", {"uncertain": True})
+    assert block(lost, "careful")[0].startswith("The last answer was lost after the whole mail")
+    (over,) = told("ja", {"uncertain": True, "state": "failed", "told": "yes", "ended_at": "990"})
+    assert block(over, "注意")[0].startswith("応答が途中で失われました")
 
 
 def test_who_must_act() -> None:

@@ -341,6 +341,25 @@ def test_why_of_a_fault_without_a_reply_and_of_an_uncertain_delivery() -> None:
     run(work)
 
 
+def test_a_delivery_under_way_when_the_server_was_stopped(tmp_path: Path) -> None:
+    async def asked() -> Any:
+        spool = await SqliteSpool.open(tmp_path, clock=StillClock(), min_free=0)
+        house = QueueHouse(spool)
+        message_id = await house.put("a@example.net", "b@example.org")
+        await house.tried(message_id)
+        await spool.take(message_id, [0], NOW, 60.0)
+        await spool.close()  # without a word of the worker that has it
+        spool = await SqliteSpool.open(tmp_path, clock=StillClock(), min_free=0)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(QueueHouse(spool).app)) as client:
+            why = await Asker(client).get(f"/queue/{message_id}/why")
+        await spool.close()
+        return why["recipients"]
+
+    one, two = asyncio.run(asked())
+    assert (one["uncertain"], one["interrupted"], two["uncertain"]) == (True, True, False)
+    assert one["last"]["stage"] == "RCPT" and one["reply"]["code"] == 451
+
+
 @pytest.mark.parametrize(
     ("sender", "rcpt", "told"),
     [

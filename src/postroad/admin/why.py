@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypedDict
 
 from postroad.admin.queue import NOBODY, Case, Others, QueueDesk
 from postroad.admin.queue_actions import BOUNCED, DROPPED
@@ -18,6 +18,12 @@ _ENDS: Final = {Outcome.DELIVERED: "delivered", Outcome.FAILED: "failed", Outcom
 
 RestsUntil = Callable[[str], float | None]
 """Until when nothing is tried for a destination, since its host did not answer; None: it is not left alone."""
+
+
+class _Doubt(TypedDict):
+    uncertain: bool
+    interrupted: bool
+
 
 GivesUpAt = Callable[[StoredMessage, Recipient], float | None]
 """When the schedule ends for a recipient, in seconds since the epoch; None: nobody here knows."""
@@ -54,6 +60,9 @@ class Standing:
     told: str
     """Of one that failed: ``yes``, ``no-sender``, ``not-asked``, ``dropped``, or ``unknown``; else ``""``."""
     uncertain: bool
+    """The next hop may have it all the same: its last reply was lost, or we were stopped meanwhile (RFC 1047)."""
+    interrupted: bool
+    """Uncertain, since this server was stopped while it was being delivered."""
     ended_at: float | None
     """When it was delivered or failed (seconds since the epoch); None: it waits, or the journal does not say."""
     last: Last | None
@@ -130,7 +139,7 @@ def _standing(
         expired=one.expired,
         delay_told=one.delay_told,
         told=_told(message.reverse_path, one.parameters, one.note) if one.state is RecipientState.FAILED else "",
-        uncertain=last is not None and last.result.uncertain,
+        **_doubt(history),
         ended_at=history[-1].attempt.at if history and one.state not in WAITING else None,
         last=last,
         steps=_steps(history),
@@ -159,7 +168,7 @@ def _from_journal(case: Case, number: int, history: list[Last]) -> Standing:
         expired=result is not None and result.expired,
         delay_told=any(one.result.delay_told for one in history),
         told=_told(case.reverse_path, None, result.note) if result is not None and state == "failed" else "",
-        uncertain=result is not None and result.uncertain,
+        **_doubt(history),
         ended_at=history[-1].attempt.at if history else None,
         last=last,
         steps=_steps(history),
@@ -171,6 +180,14 @@ def _from_journal(case: Case, number: int, history: list[Last]) -> Standing:
 def _last(history: list[Last]) -> Last | None:
     """The last attempt that was one: a hold and a release have a line, too, but no route."""
     return next((one for one in reversed(history) if one.attempt.route), None)
+
+
+def _doubt(history: list[Last]) -> _Doubt:
+    """Whether the last line that is about a delivery is uncertain; that of a spool's new start has no route."""
+    for one in reversed(history):
+        if one.result.uncertain or one.attempt.route:
+            return {"uncertain": one.result.uncertain, "interrupted": one.result.uncertain and not one.attempt.route}
+    return {"uncertain": False, "interrupted": False}
 
 
 def _by_operator(note: str) -> bool:

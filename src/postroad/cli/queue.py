@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any, Final
 
@@ -17,8 +18,11 @@ from postroad.cli.queue_source import QueueSource
 
 Fields = dict[str, str]
 
+_PART: Final = re.compile(r"[0-9A-Za-z-]{1,40}\Z")
 #: Seconds that a change of very many messages may take beyond the usual.
 _PATIENCE: Final = 900.0
+#: The same of a list: who was refused for a --reason is looked for one by one.
+_LOOKING: Final = 60.0
 #: What cannot be undone, or cannot be unsaid.
 _FINAL: Final = ("drop", "bounce")
 
@@ -57,7 +61,7 @@ def list_command(
     source = QueueSource(server)
     query: dict[str, object] = {**fields, "id": list(ids), "limit": limit}
     path, query = ("/queue/groups", query | {"by": by}) if by else ("/queue", query | {"after": after})
-    found = source.get(path, query)
+    found = source.get(path, query, _LOOKING)
     _say_stopped(source, said)
     if as_json:
         click.echo(as_document(found))
@@ -90,7 +94,7 @@ def show_command(
         else:
             sys.stdout.buffer.write(content)
         return
-    found = source.get(f"/queue/{segment(message_id)}", {"transcripts": "true" if transcripts else ""})
+    found = source.get(_path(message_id), {"transcripts": "true" if transcripts else ""})
     _say_stopped(source, said)
     click.echo(as_document(found) if as_json else shown.message(found, said))
 
@@ -106,7 +110,7 @@ def why_command(message_id: str, to: str, colour: str, lang: str | None, server:
     """Say in words why a message is where it is, what happens next, and who has to act."""
     said = speech(lang)
     source = QueueSource(server)
-    found = source.get(f"/queue/{segment(message_id)}/why", {"lang": said.language})
+    found = source.get(_path(message_id) + "/why", {"lang": said.language})
     found["recipients"] = [one for one in found["recipients"] if to.casefold() in one["address"].casefold()]
     if not found["recipients"]:
         raise Failure(Exit.NO_INPUT, f"no recipient of {found['id']} holds `{to}`")
@@ -157,6 +161,13 @@ def _done(source: QueueSource, action: str, body: dict[str, Any], said: Speech, 
             confirm(said.waiting.counted("ask", action, would["recipients"]) + "?", yes)
         body = {**body, "at_most": would["recipients"]}
     return source.act(body, _PATIENCE)
+
+
+def _path(message_id: str) -> str:
+    """Where the API has a message; raises Failure for what is no part of any id, and may be something else there."""
+    if _PART.match(message_id) is None or message_id in ("groups", "actions"):
+        raise Failure(Exit.NO_INPUT, f"no message `{message_id}`", "postroad queue list and postroad log show ids")
+    return f"/queue/{segment(message_id)}"
 
 
 def _say_stopped(source: QueueSource, said: Speech) -> None:

@@ -166,7 +166,8 @@ class Waiting:
         if not one["uncertain"] or one["state"] == "held":
             return []
         host = one["last"]["host"] or one["destination"] if one["last"] else one["destination"]
-        return [self._words["uncertain"]["queued" if one["state"] == "queued" else "over"].format(host=host)]
+        kind = "interrupted" if one["interrupted"] else "queued"
+        return [self._words["uncertain"][kind if one["state"] == "queued" else "over"].format(host=host)]
 
     def _means(self, one: Document) -> list[str]:
         if one["state"] == "held" and not one["reply"]:

@@ -219,6 +219,7 @@ def _standing_shape(one: Standing, explaining: _Explaining) -> Json:
         "by_operator": one.by_operator,
         "told": one.told or None,
         "uncertain": one.uncertain,
+        "interrupted": one.interrupted,
         "ended_at": _moment(one.ended_at),
         "last": None if one.last is None else _last_shape(one.last),
         "explanation": explaining.of(one),
