@@ -132,7 +132,9 @@ class Peer:
 
 
 @asynccontextmanager
-async def host(play: Callable[[Peer], Awaitable[None]]) -> AsyncIterator[tuple[int, list[Peer]]]:
+async def host(
+    play: Callable[[Peer], Awaitable[None]], address: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[tuple[int, list[Peer]]]:
     """A host on a free loopback port that plays ``play`` on every connection; gives the port and its connections."""
     peers: list[Peer] = []
     tasks: set[asyncio.Task[Any]] = set()
@@ -153,7 +155,7 @@ async def host(play: Callable[[Peer], Awaitable[None]]) -> AsyncIterator[tuple[i
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, address, port)
     try:
         yield server.sockets[0].getsockname()[1], peers
     finally:

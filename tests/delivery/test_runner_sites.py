@@ -511,3 +511,20 @@ def test_stopping_gives_back_what_is_still_looked_up() -> None:
         assert (await house.spool.messages(MessageQuery()))[0].id == message
 
     run(work())
+
+
+def test_old_mail_gets_one_more_chance_after_a_standstill() -> None:
+    async def work() -> None:
+        house = House(Hosts("b"))
+        good = await keep(house.spool, "x@a.example")
+        bad = await keep(house.spool, "x@b.example")
+        house.clock.now += 10 * 86400.0
+        house.runner.start()
+        await until(lambda: len(house.hosts.came) == 2)
+        await house.quiet()
+        assert (await house.one(good)).state is RecipientState.DELIVERED
+        one = await house.one(bad)
+        assert (one.state, one.expired, one.attempts) == (RecipientState.FAILED, True, 1)
+        await house.runner.stop()
+
+    run(work())

@@ -97,6 +97,19 @@ class Entrance:
                 return False
         return True
 
+    def sleeper(self) -> Callable[[str], bool]:
+        """Tells of a destination whether its site is left alone just now."""
+        known = self._lanes.asleep()
+
+        def sleeps(destination: str) -> bool:
+            if destination in known:
+                return True
+            place = self._places.known(destination, self.routes.of(destination))
+            lane = self._lanes.known(place) if place is not None else None
+            return lane is not None and lane.back_off.until is not None
+
+        return sleeps
+
     def turned(self, lane: Lane, turn: Turn) -> None:
         """A site's standing changed."""
         self._turns.append((lane, turn))

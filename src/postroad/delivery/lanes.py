@@ -77,6 +77,16 @@ class Lanes:
         """The lane of a place, when there is one."""
         return self._lanes.get(place.key)
 
+    @property
+    def any_shut(self) -> bool:
+        """Whether a site is left alone."""
+        return any(lane.back_off.until is not None for lane in self._lanes.values())
+
+    def asleep(self) -> set[str]:
+        """Destinations of sites that are left alone; not all of a site with very many."""
+        shut = (lane for lane in self._lanes.values() if lane.back_off.until is not None)
+        return {name for lane in shut for name in lane.destinations}
+
     def survey(self) -> tuple[set[str], int]:
         """The destinations of which no more can wait, and how many lanes have work."""
         busy = {name for lane in self._lanes.values() if lane.is_full for name in lane.destinations}

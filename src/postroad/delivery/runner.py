@@ -254,7 +254,7 @@ class Runner:
             self._check_leases = self._leases.next_check
             await self._leases.prolong(self._lanes)
         if now >= self._overdue.next:
-            await self._overdue.read(self._rules)
+            await self._overdue.read(self._rules, self._entrance.sleeper())
         await self._entrance.do_chores()
         self._begin()
         if self._look or self._clock.wall() >= self._due:
