@@ -65,7 +65,7 @@ class Waiting:
     def span(self, seconds: float) -> str:
         """``3h20m``, ``3時間20分``."""
         words = self._words["spans"]
-        whole = max(int(seconds), 0)
+        whole = max(int(seconds), 0)  # strict: a number already
         if whole < 120:
             return words["seconds"].format(n=whole)
         if whole < 7200:
