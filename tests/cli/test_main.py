@@ -127,6 +127,8 @@ LIGHT = {
     ("config", "show"): ("asyncio", "ssl", "apsw", "rich", "structlog", "starlette"),
     ("inbox", "list"): ("asyncio", "apsw", "rich", "structlog", "starlette"),
     ("chaos", "list"): ("asyncio", "apsw", "rich", "structlog", "starlette"),
+    ("queue", "list"): ("asyncio", "apsw", "rich", "structlog", "starlette"),
+    ("log",): ("asyncio", "apsw", "rich", "structlog", "starlette"),
 }
 
 

@@ -16,7 +16,7 @@ from postroad.delivery.runner import Runner
 from postroad.delivery.schedule import Schedule
 from postroad.delivery.transport import Consignment, Fate, Handed, Health, Report, same_for_all
 from postroad.envelope import MessageId, Outcome, Recipient, RecipientState
-from postroad.net.connecting import UseTls
+from postroad.net.use_tls import UseTls
 from postroad.smtp import undeliverable
 from postroad.spool.interface import MessageQuery
 from postroad.spool.memory import MemorySpool

@@ -17,8 +17,8 @@ from postroad.delivery.mx import Exchange, Site
 from postroad.delivery.routing import Login, Mx, Smtp
 from postroad.delivery.smtp_transport import SmtpTransport
 from postroad.delivery.transport import Consignment, Fate, Health, Report
-from postroad.net.connecting import UseTls
 from postroad.net.smtp_client import ClientOptions
+from postroad.net.use_tls import UseTls
 from postroad.replies import Reply
 from tests.delivery.fixtures import HandClock, Peer, blocks, host, message, until
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import trustme
 
-from postroad.net.connecting import Endpoint, Target, UseTls
+from postroad.net.connecting import Endpoint, Target
 from postroad.net.smtp_client import ConnectFault, ConnectStage, SmtpClient
 from postroad.net.tls import client_context
+from postroad.net.use_tls import UseTls
 from postroad.replies import Reply
 from postroad.smtp.client_timeouts import ClientTimeouts
 from tests.delivery.fixtures import Peer, blocks, host, until

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from postroad.net.connecting import Endpoint, Target, UseTls
+from postroad.net.connecting import Endpoint, Target
 from postroad.net.smtp_client import Letter, SmtpClient
 from postroad.net.tls import client_context
+from postroad.net.use_tls import UseTls
 from postroad.smtp.mail_transaction import Stage
 from postroad.smtp.parameters import NOTHING_GIVEN
 from tests import peers

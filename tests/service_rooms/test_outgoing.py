@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from postroad.delivery.routing import Hold, Login, Mx, Route, Smtp
-from postroad.net.connecting import UseTls
+from postroad.net.use_tls import UseTls
 from postroad.service.outgoing import holds, routes
 from postroad.settings import load_text
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from postroad.address import normal_domain
 from postroad.errors import SettingsError
-from postroad.net.connecting import UseTls
+from postroad.net.use_tls import UseTls
 
 #: Why a recipient is held; whoever accepts mail for a destination without a route writes the same words.
 NO_ROUTE: Final = "no route"

@@ -14,7 +14,7 @@ from postroad.clock import Clock
 from postroad.delivery.mx import Site, Unroutable
 from postroad.delivery.routing import Maildir, Mx, Route, Smtp
 from postroad.errors import LocalProtocolError
-from postroad.net.connecting import UseTls
+from postroad.net.use_tls import UseTls
 
 #: Seconds for which an answer is kept, and how long the lack of one.
 _KEPT: Final = 30.0

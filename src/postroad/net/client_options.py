@@ -9,7 +9,7 @@ from typing import Literal
 
 from postroad.address import Mailbox
 from postroad.errors import PostroadError
-from postroad.net.connecting import UseTls
+from postroad.net.use_tls import UseTls
 from postroad.replies import Reply
 from postroad.smtp.client_timeouts import ClientTimeouts
 from postroad.smtp.parameters import NOTHING_GIVEN, Given

@@ -8,24 +8,11 @@ import os
 import socket
 import ssl
 from dataclasses import dataclass
-from enum import Enum
 from ipaddress import ip_address
 from typing import Final
 
 #: More addresses of one name than these are not tried in one attempt.
 MAX_ADDRESSES: Final = 10
-
-
-class UseTls(Enum):
-    """What to do about STARTTLS (with TLS from the first octet: which certificates are good)."""
-
-    NEVER = "never"
-    OPPORTUNISTIC = "opportunistic"
-    """When offered, with any certificate; in clear when the handshake fails."""
-    REQUIRED = "required"
-    """Or no mail; any certificate."""
-    VERIFIED = "verified"
-    """Or no mail; the certificate must carry the host's name and lead to a trusted authority."""
 
 
 @dataclass(frozen=True, slots=True)

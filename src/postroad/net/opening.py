@@ -14,9 +14,10 @@ from typing import Final
 
 from postroad.errors import LocalProtocolError, PostroadError
 from postroad.net.client_options import ClientOptions, ConnectFault, ConnectStage, TlsFault
-from postroad.net.connecting import Endpoint, UseTls, open_endpoint, reason_of
+from postroad.net.connecting import Endpoint, open_endpoint, reason_of
 from postroad.net.conversation import Conversation
 from postroad.net.tls import TlsFacts, client_context, facts_of
+from postroad.net.use_tls import UseTls
 from postroad.replies import Reply
 from postroad.smtp.client import ClientEngine
 from postroad.smtp.client_auth import usable_mechanisms, wants_other_mechanism

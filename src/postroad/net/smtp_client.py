@@ -14,10 +14,11 @@ from typing import Final
 
 from postroad.errors import RemoteProtocolError
 from postroad.net.client_options import ClientOptions, ConnectFault, ConnectStage, Letter, Listener, TlsFault
-from postroad.net.connecting import Endpoint, Target, UseTls, endpoints_of, reason_of
+from postroad.net.connecting import Endpoint, Target, endpoints_of, reason_of
 from postroad.net.conversation import Fault
 from postroad.net.opening import Opening
 from postroad.net.tls import TlsFacts
+from postroad.net.use_tls import UseTls
 from postroad.replies import Reply
 from postroad.smtp.client import ClientEngine
 from postroad.smtp.client_commands import Command, Quit

@@ -13,9 +13,9 @@ from typing import Final, Unpack, get_args
 from postroad.address import Mailbox
 from postroad.delivery.mx import MxRouting
 from postroad.errors import LocalProtocolError, PostroadError
-from postroad.net.connecting import UseTls
 from postroad.net.smtp_client import ClientOptions
 from postroad.net.tls import client_context
+from postroad.net.use_tls import UseTls
 from postroad.sending.composing import Composable, Composed, compose
 from postroad.sending.driving import Driver, Order
 from postroad.sending.hello import own_name

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from postroad.delivery.routing import Hold, Login, Maildir, Mx, Route, Routes, Smtp, parse_route
-from postroad.net.connecting import UseTls
+from postroad.net.use_tls import UseTls
 from postroad.settings import Settings, TlsPolicy
 
 #: A password file -> what is in it.
