@@ -14,7 +14,7 @@ import pytest
 
 from postroad.envelope import MessageId, NewRecipient, Outcome, Result
 from postroad.errors import NotFound, SpoolError
-from postroad.spool.interface import MessageQuery, Spool
+from postroad.spool.interface import JournalQuery, MessageQuery, Spool
 from postroad.spool.sqlite import SqliteSpool
 from tests.spool.stories import (
     BOB,
@@ -137,16 +137,25 @@ class TestDamagedRows(Backend):
                 pass
 
     @story()
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "results = '[{}]'", "results = '{'", "steps = '[1]'", "paths = '[]'", "paths = '{\"x\":\"y\"}'",
+            "host = CAST(x'ff' AS TEXT)",
+        ],
+    )  # fmt: skip
     async def test_a_damaged_journal_line_is_left_out(
-        self, spool: SqliteSpool, caplog: pytest.LogCaptureFixture
+        self, spool: SqliteSpool, change: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         names = await self.three(spool)
+        whole = await spool.journal(JournalQuery(oldest_first=True))
+        (line, *_) = [entry.line for entry in whole if entry.message == names[1]]
         assert len(await spool.attempts(names[1])) == 2
-        self.damage(
-            f"UPDATE journal SET results = '[{{}}]' WHERE line = (SELECT min(line) FROM journal WHERE message = '{names[1]}')"
-        )
+        self.damage(f"UPDATE journal SET {change} WHERE line = {line}")
         assert len(await spool.attempts(names[1])) == 1
-        assert names[1] in caplog.text
+        assert await spool.journal(JournalQuery(oldest_first=True)) == [one for one in whole if one.line != line]
+        assert "left out" in caplog.text
+        assert await spool.trim_journal(T0 + 1, 0) == len(whole)
 
     @story()
     async def test_what_cannot_be_leased_is_set_aside_once(self, spool: SqliteSpool) -> None:
@@ -250,12 +259,29 @@ def questions(spool: Spool) -> list[Callable[[], Awaitable[object]]]:
             except SpoolError:
                 pass
 
+    async def take_all() -> None:
+        for message in await spool.messages(MessageQuery(limit=1000)):
+            try:
+                await spool.take(message.id, None, T0 + 99_999, 60)
+            except (SpoolError, NotFound):
+                pass
+
     return [
         each,
         spool.stats,
+        lambda: spool.journal(JournalQuery(code="4*", to="e")),
+        lambda: spool.summary("reply", MessageQuery(), 9),
+        lambda: spool.summary("destination", MessageQuery(code="4*", state=HELD), 9),
+        lambda: spool.messages(MessageQuery(code="4*", destination="e")),
+        lambda: spool.find_ids("0-", 9),
+        lambda: spool.next_due(["example.org"]),
+        lambda: spool.lease(T0 + 9999, 3, 60, busy=["example.org"], per_destination=1),
+        lambda: spool.retry(MessageQuery(code="4*"), T0),
+        take_all,
         spool.next_due,
         lambda: accepted(spool),
         lambda: spool.release(MessageQuery(), T0),
         lambda: spool.trim(30, 10**9),
+        lambda: spool.trim_journal(T0 + 1, 2000),
         deliver,
     ]

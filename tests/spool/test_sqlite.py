@@ -14,7 +14,7 @@ from typing import Any
 import apsw
 import pytest
 
-from postroad.envelope import Outcome, Result
+from postroad.envelope import Batch, Outcome, Result
 from postroad.errors import SpoolError
 from postroad.spool import database, location
 from postroad.spool.interface import MessageQuery, Spool
@@ -217,6 +217,70 @@ class TestDisk(Backend):
             assert await everything(spool) == []  # reading goes on as well
         await outcome(spool, draft(spool), written(spool, b"last"))
         assert told == [None] * 100
+
+
+class TestClaimed(Backend):
+    """One transaction brings a message and its lease, one takes it away; between them no disk is asked."""
+
+    claimed: list[Batch]
+
+    async def open(self, folder: Path, **options: Any) -> SqliteSpool:
+        spool = await SqliteSpool.open(folder, clock=self.clock, min_free=0, **options)
+        self.claimed = []
+        spool.on_accepting(lambda _: 60.0)
+        spool.on_claimed(self.claimed.extend)
+        return spool
+
+    @story()
+    async def test_small_content_is_read_from_memory_until_it_is_settled(
+        self, spool: SqliteSpool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = await accepted(spool, BOB, EVE, content=bytes(65_536))
+        with monkeypatch.context() as patch:
+            patch.setattr(spool._reader, "content", None)
+            assert len(await octets(spool, name)) == 65_552
+        assert await spool.settle(self.claimed[0], delivered(self.claimed[0]))
+        assert spool._hot.octets == 0
+        assert len(await octets(spool, name)) == 65_552
+
+    @story()
+    async def test_two_transactions_a_message(self, spool: SqliteSpool) -> None:
+        commits = 0
+
+        def count(_: object) -> bool:
+            nonlocal commits
+            commits += 1
+            return False
+
+        await spool._committer.perform(lambda tx: tx.connection.set_commit_hook(lambda: count(None)))
+        commits = 0
+        await accepted(spool)
+        await spool.settle(self.claimed[0], delivered(self.claimed[0]))
+        assert commits == 2
+        assert await everything(spool) == []
+
+    @story()
+    async def test_memory_is_bounded(self, spool: SqliteSpool, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(spool._hot, "_limit", 1000)
+        names = [await accepted(spool, content=bytes(384)) for _ in range(4)]
+        assert spool._hot.octets == 800
+        assert [len(await octets(spool, name)) for name in names] == [400] * 4
+        await spool.hold(names[0], "wait")
+        await spool.remove([names[1]])
+        assert spool._hot.octets == 0
+        await accepted(spool, content=bytes(70_000))
+        assert spool._hot.octets == 0
+
+    @story()
+    async def test_a_claim_of_the_process_before_ends_with_it(self, spool: SqliteSpool) -> None:
+        name = await accepted(spool)
+        folder = spool._folder.path.parent
+        await spool.close()
+        spool = await SqliteSpool.open(folder, clock=self.clock, min_free=0)
+        (batch,) = await spool.lease(T0, 9, 60)
+        assert batch.message.id == name
+        assert (await spool.attempts(name))[0].results[0].uncertain
+        await spool.close()
 
 
 def test_an_old_engine_is_refused() -> None:

@@ -23,7 +23,7 @@ import apsw
 from postroad.envelope import Draft, JournalEntry
 from postroad.errors import NotFound, SpoolError, StorageFull
 from postroad.spool import keeping
-from postroad.spool.content import ContentFiles
+from postroad.spool.content import ContentFiles, SpooledContent
 from postroad.spool.keeping import Incoming
 from postroad.spool.rows import is_kept
 from postroad.spool.space import storage_fault
@@ -55,19 +55,26 @@ _FATAL: Final = (
 )
 
 
-class Acceptance:
+class Acceptance(Incoming):
     """A message on its way to the commit point, and who waits for it."""
 
-    __slots__ = ("_done", "error", "incoming")
+    __slots__ = ("_done", "error")
 
-    def __init__(self, incoming: Incoming, done: Callable[[SpoolError | None], None]) -> None:
-        self.incoming = (incoming,)
+    def __init__(
+        self, draft: Draft, content: SpooledContent, expires: float, done: Callable[[SpoolError | None], None]
+    ) -> None:
+        super().__init__(draft, content, expires)
         self.error: SpoolError | NotFound | None = None
         self._done = done
 
     @property
+    def incoming(self) -> Sequence[Incoming]:
+        """What comes in: itself."""
+        return (self,)
+
+    @property
     def accepted(self) -> bool:
-        """Whether what came in stays."""
+        """Whether it stays."""
         return self.error is None
 
     def finish(self) -> None:
@@ -258,7 +265,7 @@ class Committer:
         connection.execute("BEGIN IMMEDIATE")
         tx = Transaction(connection, self.counts, self._token)
         try:
-            accepted = [one.incoming[0] for one in ready if isinstance(one, Acceptance)]
+            accepted = [one for one in ready if isinstance(one, Acceptance)]
             if accepted:
                 keeping.accept(tx, accepted)
             for one in ready:

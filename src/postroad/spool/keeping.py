@@ -67,22 +67,24 @@ def accept(tx: Transaction, incoming: Iterable[Incoming]) -> None:
         counts.sequence += 1
         sequence, file, at = counts.sequence, content.file, draft.received_at
         size = len(draft.prefix) + content.size
-        origin = encode(draft.origin)
+        origin, rank = encode(draft.origin), -draft.priority
         messages.append(
             (sequence, draft.id, draft.reverse_path, draft.parameters, at, size, origin, file, draft.priority)
         )
         contents.append((sequence, draft.prefix, content.octets() if file is None else None, draft.transcript))
-        if one.expires:
-            one.batches = _claim(tx, one, sequence, size)
-        tokens = {batch.destination: batch.token for batch in one.batches}
+        tokens = _claim(tx, one, sequence, size) if one.expires else None
         for number, new in enumerate(draft.recipients):
-            due = None if new.hold else at if new.due is None else new.due
-            state, wake, token, expires = HELD if new.hold else QUEUED, due, 0, 0.0
-            if tokens and due is not None and new.due is None:
+            state, token, expires = QUEUED, 0, 0.0
+            due: float | None = at
+            if new.hold:
+                state, due = HELD, None
+            elif new.due is not None:
+                due = new.due
+            elif tokens is not None:
                 token, expires = tokens[new.destination], one.expires
-                wake = max(due, expires)
+            wake = due if due is None or due > expires else expires
             name = (sequence, number, new.forward_path, new.destination, new.parameters)
-            recipients.append((*name, state, 0, due, None, new.hold, token, expires, wake, -draft.priority))
+            recipients.append((*name, state, 0, due, None, new.hold, token, expires, wake, rank))
             counts.recipients[state] += 1
         counts.octets += size
     counts.messages += len(messages)
@@ -92,8 +94,8 @@ def accept(tx: Transaction, incoming: Iterable[Incoming]) -> None:
     many(INSERT_RECIPIENT, recipients)
 
 
-def _claim(tx: Transaction, one: Incoming, sequence: int, size: int) -> list[Batch]:
-    """The leases of a claimed message, a destination each."""
+def _claim(tx: Transaction, one: Incoming, sequence: int, size: int) -> dict[str, int]:
+    """Make the leases of a claimed message, a destination each; gives their tokens."""
     draft = one.draft
     groups: dict[str, list[Recipient]] = {}
     for number, new in enumerate(draft.recipients):
@@ -102,7 +104,7 @@ def _claim(tx: Transaction, one: Incoming, sequence: int, size: int) -> list[Bat
             groups.setdefault(destination, []).append(
                 Recipient(number, path, destination, given, RecipientState.QUEUED, 0, draft.received_at, None, "")
             )
-    return [
+    one.batches = [
         Batch(
             StoredMessage(
                 draft.id,
@@ -120,6 +122,7 @@ def _claim(tx: Transaction, one: Incoming, sequence: int, size: int) -> list[Bat
         )
         for destination, recipients in groups.items()
     ]
+    return {batch.destination: batch.token for batch in one.batches}
 
 
 def hold(tx: Transaction, now: float, message_id: MessageId, note: str, numbers: Sequence[int] | None) -> int:

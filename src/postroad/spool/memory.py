@@ -206,6 +206,7 @@ class MemorySpool:
     ) -> list[Batch]:
         """Take recipients that are due."""
         self._alive()
+        self._postponed = {name: until for name, until in self._postponed.items() if until > now}
         groups: dict[tuple[MessageId, str], tuple[Entry, list[Row]]] = {}
         counts: dict[str, int] = {}
         for _, _, _, _, entry, row in self._due(now):
@@ -213,7 +214,7 @@ class MemorySpool:
             key = entry.draft.id, destination
             if key not in groups:
                 count = counts.get(destination, 0)
-                if destination in busy or self._postponed.get(destination, now) > now:
+                if destination in busy or destination in self._postponed:
                     continue
                 if len(groups) >= limit or (per_destination and count >= per_destination):
                     continue
@@ -277,12 +278,14 @@ class MemorySpool:
     def _keep_all(self, reports: Sequence[tuple[Draft, ContentWriter]]) -> None:
         """All of them, or none."""
         kept: list[Entry] = []
+        before = self._sequence
         try:
             for draft, content in reports:
                 kept.append(self._keep(draft, submitted(content), 0.0)[0])
         except SpoolError:
             for entry in kept:
                 self._forget(entry)
+            self._sequence = before
             raise
 
     async def next_due(self, busy: Collection[str] = ()) -> float | None:

@@ -124,7 +124,7 @@ class SqliteSpool:
         self._alive()
         taken = submitted(content)
         until = 0.0 if self._claim is None else claimed_until(self._claim, draft, self._clock.wall())
-        self._committer.submit(Acceptance(Incoming(draft, taken, until), done))
+        self._committer.submit(Acceptance(draft, taken, until, done))
 
     def on_accepted(self, listener: Callable[[Sequence[Draft]], None]) -> None:
         """Call ``listener`` after each batch of acceptances became durable."""

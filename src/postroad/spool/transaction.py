@@ -70,11 +70,9 @@ class Transaction:
     def delete(self, sequence: int, size: int, file: str | None) -> None:
         """Delete a message with all that belongs to it but its journal; its file goes after the commit."""
         counts = self.counts
-        by_state = "SELECT state, count(*) FROM recipient WHERE message = ? GROUP BY state"
-        for state, count in self.rows(by_state, (sequence,)):
+        for (state,) in self.rows("DELETE FROM recipient WHERE message = ? RETURNING state", (sequence,)):
             if state in range(len(STATES)):  # a damaged row must not keep the operator from removing it
-                counts.recipients[state] -= count
-        self.execute("DELETE FROM recipient WHERE message = ?", (sequence,))
+                counts.recipients[state] -= 1
         self.execute("DELETE FROM content WHERE sequence = ?", (sequence,))
         self.execute("DELETE FROM message WHERE sequence = ?", (sequence,))
         counts.messages -= 1
