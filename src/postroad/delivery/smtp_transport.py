@@ -74,6 +74,12 @@ class SmtpTransport:
             client = self._idle.take(key)
             if client is not None:
                 await self._use(client, key, errand, reused=True)
+        if not errand.is_over:
+            await self._try_hosts(consignment, key, errand)
+        return errand.report()
+
+    async def _try_hosts(self, consignment: Consignment, key: str, errand: Errand) -> None:
+        """Over new connections, until everybody is settled or no host is left."""
         for connect, route in self._hosts(consignment):
             if errand.is_over:
                 break
@@ -87,7 +93,6 @@ class SmtpTransport:
                 if self._heard is not None and route is not None:
                     self._heard(route, client.engine.announced)
                 await self._use(client, key, errand, reused=False)
-        return errand.report()
 
     def abort(self, why: str) -> None:
         """Close every connection that is in use or on its way, and make no more."""

@@ -8,6 +8,7 @@ RemoteProtocolError: a reply that was guessed could be paired with the wrong com
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from postroad.errors import RemoteProtocolError
@@ -24,6 +25,9 @@ MAX_WAITING: Final = 1024 * 1024
 #: What is kept of a reply that is stored once for each recipient.
 KEPT_LINES: Final = 20
 KEPT_CHARACTERS: Final = 2000
+
+#: Octets of a reply that is remembered as it was read.
+_SHORT: Final = 64
 
 _CODE: Final = re.compile(rb"[2-5][0-9]{2}")
 
@@ -88,6 +92,8 @@ class ReplyFramer:
     def _finish(self) -> Reply:
         lines, self._lines, self._octets = self._lines, [], 0
         try:
+            if len(lines) == 1 and len(lines[0]) <= _SHORT:
+                return _short_reply(lines[0])
             return Reply.parse(lines)
         except ReplySyntaxError as fault:
             raise RemoteProtocolError(str(fault)) from fault
@@ -114,3 +120,9 @@ class ReplyFramer:
         if b"\x00" in line:
             raise RemoteProtocolError(f"a NUL in a reply: {line[:60]!r}")
         return line[:-1]
+
+
+@lru_cache(maxsize=1024)
+def _short_reply(line: bytes) -> Reply:
+    """Hosts say the same few words to every message."""
+    return Reply.parse([line])
