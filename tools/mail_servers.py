@@ -133,6 +133,52 @@ class MailServer:
         raise AssertionError(f"{type(self).__name__} does not greet:\n{self.log()}")
 
 
+_POSTFIX_MAIN = """compatibility_level = 3.6
+queue_directory = {queue}
+data_directory = {work}/data
+maillog_file_prefixes = {work}
+maillog_file = {work}/mail.log
+myhostname = mx.{domain}
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+mydestination =
+alias_maps =
+virtual_mailbox_domains = {domain}
+virtual_mailbox_base = {work}/mail
+virtual_mailbox_maps = inline:{{ {{ kana@{domain} = kana/ }}, {{ bob@{domain} = bob/ }} }}
+virtual_uid_maps = static:{vmail}
+virtual_gid_maps = static:{vmail}
+disable_dns_lookups = yes
+smtpd_recipient_restrictions = {may}
+"""
+_POSTFIX_MASTER = """pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+proxywrite unix - - n - 1 proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+local unix - n n - - local
+virtual unix - n n - - virtual
+lmtp unix - - n - - lmtp
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
 class Postfix(MailServer):
     """Takes mail for ``domain`` into ``maildir``, relays all other mail to ``relay_to`` (None: refuses it)."""
 
@@ -162,41 +208,59 @@ class Postfix(MailServer):
             cert, key = self._certificate
             tls = f"smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {cert}\nsmtpd_tls_key_file = {key}\n"
         relay = f"relayhost = [127.0.0.1]:{self._relay_to}\n" if self._relay_to else ""
-        (etc / "main.cf").write_text(
-            f"""compatibility_level = 3.6
-queue_directory = {queue}
-data_directory = {self.work}/data
-maillog_file_prefixes = {self.work}
-maillog_file = {self.work}/mail.log
-myhostname = mx.{self.domain}
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-mynetworks = 127.0.0.0/8
-mydestination =
-alias_maps =
-virtual_mailbox_domains = {self.domain}
-virtual_mailbox_base = {self.work}/mail
-virtual_mailbox_maps = inline:{{ {{ kana@{self.domain} = kana/ }}, {{ bob@{self.domain} = bob/ }} }}
-virtual_uid_maps = static:{USERS["vmail"]}
-virtual_gid_maps = static:{USERS["vmail"]}
-disable_dns_lookups = yes
-smtpd_recipient_restrictions = {"permit_mynetworks, reject" if self._relay_to else "reject_unauth_destination"}
-{relay}{tls}{self._settings}
-"""
-        )
-        (etc / "master.cf").write_text(
-            f"127.0.0.1:{self.port} inet n - n - - smtpd\n"
-            "pickup unix n - n 60 1 pickup\ncleanup unix n - n - 0 cleanup\nqmgr unix n - n 300 1 qmgr\n"
-            "tlsmgr unix - - n 1000? 1 tlsmgr\nrewrite unix - - n - - trivial-rewrite\n"
-            "bounce unix - - n - 0 bounce\ndefer unix - - n - 0 bounce\ntrace unix - - n - 0 bounce\n"
-            "verify unix - - n - 1 verify\nflush unix n - n 1000? 0 flush\nproxymap unix - - n - - proxymap\n"
-            "proxywrite unix - - n - 1 proxymap\nsmtp unix - - n - - smtp\nrelay unix - - n - - smtp\n"
-            "showq unix n - n - - showq\nerror unix - - n - - error\nretry unix - - n - - error\n"
-            "discard unix - - n - - discard\nlocal unix - n n - - local\nvirtual unix - n n - - virtual\n"
-            "lmtp unix - - n - - lmtp\nanvil unix - - n - 1 anvil\nscache unix - - n - 1 scache\n"
-            "postlog unix-dgram n - n - 1 postlogd\n"
-        )
+        may = "permit_mynetworks, reject" if self._relay_to else "reject_unauth_destination"
+        vmail = USERS["vmail"]
+        main = _POSTFIX_MAIN.format(work=self.work, queue=queue, domain=self.domain, vmail=vmail, may=may)
+        (etc / "main.cf").write_text(f"{main}{relay}{tls}{self._settings}\n")
+        (etc / "master.cf").write_text(f"127.0.0.1:{self.port} inet n - n - - smtpd\n{_POSTFIX_MASTER}")
         return ["/usr/lib/postfix/sbin/master", "-c", "/etc/postfix", "-d"]
+
+
+_EXIM = """exim_path = /usr/sbin/exim4
+exim_user = Debian-exim
+exim_group = Debian-exim
+primary_hostname = mx.{domain}
+spool_directory = {work}/spool
+log_file_path = {work}/log/%slog
+pid_file_path = {work}/exim.pid
+local_interfaces = 127.0.0.1
+tls_advertise_hosts =
+daemon_smtp_ports = {port}
+rfc1413_query_timeout = 0s
+smtp_accept_queue_per_connection = 0
+host_lookup =
+dsn_advertise_hosts = *
+prdr_enable
+acl_smtp_rcpt = rcpt
+acl_smtp_data = data
+{settings}
+begin acl
+rcpt:
+  accept domains = {domain}
+         local_parts = kana : bob
+  deny domains = {domain}
+       message = No such mailbox here
+  deny message = relay not permitted
+data:
+  accept
+begin routers
+here:
+  driver = accept
+  domains = {domain}
+  local_parts = kana : bob
+  transport = box
+begin transports
+box:
+  driver = appendfile
+  maildir_format
+  create_directory
+  directory = {work}/mail/${{local_part_data}}
+  delivery_date_add
+  user = vmail
+  group = vmail
+begin retry
+* * F,2h,15m
+"""
 
 
 class Exim(MailServer):
@@ -216,54 +280,9 @@ class Exim(MailServer):
             self.folder(name, 0o755, "Debian-exim", "Debian-exim")
         self.folder("mail", 0o700, "vmail", "vmail")
         etc = self.folder("etc/exim4")
-        (etc / "exim4.conf").write_text(
-            f"""exim_path = /usr/sbin/exim4
-exim_user = Debian-exim
-exim_group = Debian-exim
-primary_hostname = mx.{self.domain}
-spool_directory = {self.work}/spool
-log_file_path = {self.work}/log/%slog
-pid_file_path = {self.work}/exim.pid
-local_interfaces = 127.0.0.1
-tls_advertise_hosts =
-daemon_smtp_ports = {self.port}
-rfc1413_query_timeout = 0s
-smtp_accept_queue_per_connection = 0
-host_lookup =
-dsn_advertise_hosts = *
-prdr_enable
-acl_smtp_rcpt = rcpt
-acl_smtp_data = data
-{self._settings}
-begin acl
-rcpt:
-  accept domains = {self.domain}
-         local_parts = kana : bob
-  deny domains = {self.domain}
-       message = No such mailbox here
-  deny message = relay not permitted
-data:
-  accept
-begin routers
-here:
-  driver = accept
-  domains = {self.domain}
-  local_parts = kana : bob
-  transport = box
-begin transports
-box:
-  driver = appendfile
-  maildir_format
-  create_directory
-  directory = {self.work}/mail/${{local_part_data}}
-  delivery_date_add
-  user = vmail
-  group = vmail
-begin retry
-* * F,2h,15m
-"""
-        )
-        return ["/usr/sbin/exim4", "-bdf", "-q1h"]
+        conf = _EXIM.format(work=self.work, domain=self.domain, port=self.port, settings=self._settings)
+        (etc / "exim4.conf").write_text(conf)
+        return ["/usr/sbin/exim4", "-bdf"]
 
 
 class Dovecot(MailServer):
