@@ -25,6 +25,7 @@ from postroad.envelope import (
 )
 from postroad.errors import SpoolError, StorageFull
 from postroad.replies import Reply
+from postroad.smtp import undeliverable
 from postroad.spool.interface import ContentWriter, MessageQuery
 from postroad.spool.memory import MemorySpool
 from tests.delivery.fixtures import START, HandClock, keep, message, until
@@ -263,5 +264,20 @@ def test_a_report_that_fails_itself_goes_no_further_than_the_postmaster() -> Non
             waiting = await house.spool.messages(MessageQuery(state=RecipientState.QUEUED))
             assert waiting == []
             assert len(await house.spool.messages(MessageQuery())) <= 3
+
+    run(work())
+
+
+def test_mail_whose_time_is_over_is_not_delivered_any_more() -> None:
+    async def work() -> None:
+        async with House(Way(Fate.NOT_NOW, Fate.DELIVERED)) as house:
+            message = await keep(house.spool, "bob@example.com", parameters="BY=15;R")
+            assert (await house.settled(message)).next_due == START + 10
+            house.clock.now += 16
+            house.runner.wake()
+            one = await house.settled(message, 2)
+            assert (one.state, one.reply) == (RecipientState.FAILED, undeliverable.TIME_IS_OVER)
+            late = await keep(house.spool, "bob@example.com", parameters="BY=15;N")
+            assert (await house.settled(late)).state is RecipientState.DELIVERED
 
     run(work())

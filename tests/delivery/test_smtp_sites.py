@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -15,8 +16,9 @@ import uvloop
 
 from postroad.delivery.mx import Exchange, Site
 from postroad.delivery.routing import Login, Mx, Smtp
-from postroad.delivery.smtp_transport import SmtpTransport
+from postroad.delivery.smtp_transport import Keep, SmtpTransport
 from postroad.delivery.transport import Consignment, Fate, Health, Report
+from postroad.net import opening
 from postroad.net.smtp_client import ClientOptions
 from postroad.net.use_tls import UseTls
 from postroad.replies import Reply
@@ -510,3 +512,42 @@ def test_content_is_made_seven_bit_where_it_must_and_can_be(
         assert [step.action for step in report.steps] == ["seven-bit"]
     else:
         assert contents == [content]
+
+
+# --- kept connections and our own shortages
+
+
+def test_idle_connections_are_bounded_in_all() -> None:
+    async def work() -> list[int]:
+        async with SiteOf() as site:
+            site.transport = SmtpTransport(ClientOptions("me.example"), Keep(idle=30, total=2))
+            for number in range(4):
+                await site.add(serving([]))
+                place = Site(f"site{number}", (site.exchanges[number],))
+                one = Consignment(message("bob@example.com"), Mx(), blocks(CONTENT), place, f"site{number}")
+                assert fates(await site.transport.deliver(one)) == [Fate.DELIVERED]
+            await until(lambda: all(peers[0].heard[-1] == b"QUIT\r\n" for peers in site.peers[:2]))
+            return [number for number, peers in enumerate(site.peers) if peers[0].heard[-1] == b"QUIT\r\n"]
+
+    assert run(work()) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("number", "health"), [(errno.EMFILE, Health.UNKNOWN), (errno.ECONNREFUSED, Health.AWAY), (None, Health.AWAY)]
+)
+def test_what_is_short_here_is_no_fault_of_the_site(
+    monkeypatch: pytest.MonkeyPatch, number: int | None, health: Health
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise OSError(number, "x") if number is not None else TimeoutError
+
+    monkeypatch.setattr(opening, "open_endpoint", broken)
+
+    async def work() -> Report:
+        async with SiteOf() as site:
+            site.exchanges.append(Exchange("mx.example", 25, ("127.0.0.1",)))
+            return await site.deliver()
+
+    report = run(work())
+    assert fates(report) == [Fate.NOT_NOW]
+    assert report.health is health

@@ -98,7 +98,7 @@ class Entrance:
         return True
 
     def sleeper(self) -> Callable[[str], bool]:
-        """Tells of a destination whether its site is left alone just now."""
+        """Tells of a destination whether its site is left alone, or only probed."""
         known = self._lanes.asleep()
 
         def sleeps(destination: str) -> bool:
@@ -106,7 +106,7 @@ class Entrance:
                 return True
             place = self._places.known(destination, self.routes.of(destination))
             lane = self._lanes.known(place) if place is not None else None
-            return lane is not None and lane.back_off.until is not None
+            return lane is not None and lane.back_off.is_probing
 
         return sleeps
 

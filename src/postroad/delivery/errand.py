@@ -6,6 +6,7 @@ rest to the next one; who finds no host is tried again another time.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final
 
@@ -18,6 +19,9 @@ from postroad.smtp import reactions, undeliverable
 from postroad.smtp.mail_transaction import Stage
 from postroad.smtp.negotiation import Negotiation
 from postroad.smtp.wanted import Form, Settled, Verdict, Wanted
+
+#: Faults of this machine when it connects: files, ports and memory that are used up.
+_OURS: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL))
 
 #: Characters of a journal's transcript.
 _TRANSCRIPT: Final = 64 * 1024
@@ -79,7 +83,7 @@ class Errand:
         self.host, self.security = fault.host, ""
         self._transcripts.append(fault.transcript)
         if not self._was_let_in:
-            self._health = Health.REFUSED if fault.reply is not None else Health.AWAY
+            self._health = _health_of(fault)
         reply, stage = _words_of(fault)
         for number in self._pending:
             self._settled[number] = Settled(number, Verdict.NEXT_HOST, reply, stage, fault.message)
@@ -114,6 +118,18 @@ def _health(settled: Iterable[Settled]) -> Health:
     if any(one.verdict is Verdict.DELIVERED for one in ends):
         return Health.FINE
     return Health.OVERLOADED if any(map(_is_too_much, ends)) else Health.FINE
+
+
+def _health_of(fault: ConnectFault) -> Health:
+    """What is short here says nothing about the host."""
+    if fault.reply is not None:
+        return Health.REFUSED
+    cause: BaseException | None = fault
+    for _ in range(5):
+        if isinstance(cause, OSError) and cause.errno in _OURS:
+            return Health.UNKNOWN
+        cause = cause.__cause__ if cause is not None else None
+    return Health.AWAY
 
 
 def _is_too_much(one: Settled) -> bool:

@@ -17,6 +17,8 @@ class Keep:
     messages: int = 1000
     connections: int = 20
     """Idle ones of one site."""
+    total: int = 200
+    """Idle ones in all; the one that is idle for longest goes first."""
 
 
 class IdleConnections:
@@ -25,6 +27,7 @@ class IdleConnections:
     def __init__(self, keep: Keep) -> None:
         self._keep = keep
         self._idle: dict[str, list[tuple[SmtpClient, asyncio.TimerHandle]]] = {}
+        self._by_age: dict[SmtpClient, str] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def take(self, key: str) -> SmtpClient | None:
@@ -33,6 +36,7 @@ class IdleConnections:
         while kept:
             client, timer = kept.pop()
             timer.cancel()
+            self._by_age.pop(client, None)
             if not kept:
                 del self._idle[key]
             if client.is_usable:
@@ -50,6 +54,10 @@ class IdleConnections:
         timer = asyncio.get_running_loop().call_later(self._keep.idle, self._expire, client, key)
         kept.append((client, timer))
         self._idle[key] = kept
+        self._by_age[client] = key
+        if len(self._by_age) > self._keep.total:
+            oldest = next(iter(self._by_age))
+            self._expire(oldest, self._by_age[oldest])
 
     def quit(self, client: SmtpClient) -> None:
         """Say QUIT, in a task of its own."""
@@ -65,6 +73,10 @@ class IdleConnections:
         await asyncio.gather(*self._closing)
 
     def _expire(self, client: SmtpClient, key: str) -> None:
+        self._by_age.pop(client, None)
+        for one, timer in self._idle.get(key, []):
+            if one is client:
+                timer.cancel()
         kept = [entry for entry in self._idle.get(key, []) if entry[0] is not client]
         if kept:
             self._idle[key] = kept

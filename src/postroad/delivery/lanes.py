@@ -79,13 +79,12 @@ class Lanes:
 
     @property
     def any_shut(self) -> bool:
-        """Whether a site is left alone."""
-        return any(lane.back_off.until is not None for lane in self._lanes.values())
+        """Whether a site is left alone, or only probed."""
+        return any(lane.back_off.is_probing for lane in self._lanes.values())
 
     def asleep(self) -> set[str]:
-        """Destinations of sites that are left alone; not all of a site with very many."""
-        shut = (lane for lane in self._lanes.values() if lane.back_off.until is not None)
-        return {name for lane in shut for name in lane.destinations}
+        """Destinations of sites that are left alone, or only probed; not all of a site with very many."""
+        return {name for lane in self._lanes.values() if lane.back_off.is_probing for name in lane.destinations}
 
     def survey(self) -> tuple[set[str], int]:
         """The destinations of which no more can wait, and how many lanes have work."""

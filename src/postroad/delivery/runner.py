@@ -76,7 +76,7 @@ class Runner:
         self._standing = Standing(spool, clock, self._leases, self._lanes)
         self._settler = Settler(spool, self._leases, clock, self._schedule_of, reports)
         self._overdue = Overdue(spool, clock, self._settler, self._lanes)
-        self._worker = Worker(spool, transports)
+        self._worker = Worker(spool, clock, transports)
         self._wakeup = asyncio.Event()
         places = Places(finder, clock)
         self._entrance = Entrance(spool, clock, self._leases, self._lanes, self._standing, places, self._rule_of)

@@ -80,6 +80,14 @@ def term_of(message: StoredMessage, schedule: Schedule) -> Term:
     return Term(end, late)
 
 
+def time_is_over(message: StoredMessage, now: float) -> bool:
+    """Whether the message may not be delivered any more: its BY in mode R (RFC 2852 section 4.1.4)."""
+    if "BY=" not in message.parameters:
+        return False
+    by = _asked(message.parameters).get(BY)
+    return by is not None and by.must_return and now >= message.received_at + by.seconds
+
+
 def result_of(
     handed: Handed,
     recipient: Recipient,

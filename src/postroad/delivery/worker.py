@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from postroad.clock import Clock
 from postroad.delivery.lane import Job
 from postroad.delivery.mx import Unroutable
 from postroad.delivery.routing import Route
+from postroad.delivery.schedule import time_is_over
 from postroad.delivery.transport import Consignment, Fate, Health, Report, Transport, same_for_all
 from postroad.envelope import StoredMessage
 from postroad.errors import NotFound, SpoolError
 from postroad.observe.log import get_logger
+from postroad.smtp import undeliverable
 from postroad.spool.interface import Spool
 
 _log = get_logger("delivery")
@@ -24,8 +27,9 @@ _log = get_logger("delivery")
 class Worker:
     """Hands over by every kind of route."""
 
-    def __init__(self, spool: Spool, transports: Mapping[type[Route], Transport]) -> None:
+    def __init__(self, spool: Spool, clock: Clock, transports: Mapping[type[Route], Transport]) -> None:
         self._spool = spool
+        self._clock = clock
         self.transports = transports
 
     async def deliver(self, job: Job) -> Report:
@@ -34,6 +38,8 @@ class Worker:
         fault = job.lane.place.fault if job.lane is not None else None
         if fault is not None:
             return _no_way(consignment, fault)
+        if time_is_over(consignment.message, self._clock.wall()):
+            return Report(same_for_all(consignment, Fate.NEVER, "", undeliverable.TIME_IS_OVER))
         transport = self.transports.get(type(job.route))
         if transport is None:
             return Report(same_for_all(consignment, Fate.NOT_NOW, f"there is no way to go {job.route} here"))
