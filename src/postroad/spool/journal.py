@@ -33,10 +33,9 @@ def find_entries(connection: apsw.Connection, query: JournalQuery) -> list[Journ
         text, bindings["to"] = text + _TO, encode(query.to)[1:-1]
     if query.code:
         text, bindings["code"] = text + _CODE, query.code
+    text += " ORDER BY line" if query.oldest_first else " ORDER BY line DESC"
     found: list[JournalEntry] = []
-    for (line,) in connection.execute(
-        text + (" ORDER BY line" if query.oldest_first else " ORDER BY line DESC"), bindings
-    ):
+    for (line,) in connection.execute(text, bindings):
         if len(found) >= query.limit:
             break
         entry = _entry(connection, line)

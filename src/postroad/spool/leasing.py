@@ -123,9 +123,10 @@ def settle(tx: Transaction, batch: Batch, attempt: Attempt, reports: Sequence[In
 
     When it raises what the database raises, the transaction must be undone.
     """
-    leased = _leased(tx, batch)
-    if leased is None:
+    found = _leased(tx, batch)
+    if found is None:
         return False
+    leased, size, file = found
     message, sequence = batch.message, batch.message.sequence
     if reports:
         keeping.accept(tx, reports)
@@ -134,7 +135,6 @@ def settle(tx: Transaction, batch: Batch, attempt: Attempt, reports: Sequence[In
         tx.journal(message.id, message.reverse_path, {one: leased[one].forward_path for one in results}, attempt)
     changed = {number: settled(leased[number], result) for number, result in results.items()}
     if not keep_delivered and _is_last(tx, sequence, leased, changed):
-        size, file = tx.rows("SELECT size, file FROM message WHERE sequence = ?", (sequence,))[0]
         tx.delete(sequence, size, file)
         return True
     for number, before in leased.items():
@@ -166,10 +166,11 @@ def _is_last(tx: Transaction, sequence: int, leased: dict[int, Recipient], chang
     return bool(open_ones == len(leased))
 
 
-def _leased(tx: Transaction, batch: Batch) -> dict[int, Recipient] | None:
-    """The recipients of a lease as they are now, or None when it was lost or the message is gone."""
+def _leased(tx: Transaction, batch: Batch) -> tuple[dict[int, Recipient], int, str | None] | None:
+    """The recipients of a lease as they are now, with the message's size and file; None: lost, or the message is gone."""
     sequence = batch.message.sequence
-    if tx.execute("SELECT id FROM message WHERE sequence = ?", (sequence,)).get != batch.message.id:
+    row = tx.execute("SELECT id, size, file FROM message WHERE sequence = ?", (sequence,)).fetchone()
+    if row is None or row[0] != batch.message.id:
         return None
     with undamaged(batch.message.id):
         rows = tx.rows(SELECT_LEASED, (sequence, batch.token))
@@ -177,7 +178,8 @@ def _leased(tx: Transaction, batch: Batch) -> dict[int, Recipient] | None:
     leased = {recipient.number: recipient for recipient in found}
     if any(recipient.number not in leased for recipient in batch.message.recipients):
         return None
-    return leased
+    _, size, file = row
+    return leased, size, file
 
 
 def interrupted(tx: Transaction, now: float) -> int:

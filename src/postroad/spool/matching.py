@@ -86,8 +86,10 @@ class _Conditions:
         """The index, and its condition, that leaves the fewest recipients to look at."""
         best, fewest = None, _SELECTIVE
         for index, condition in self.indexed:
-            text = f"SELECT 1 FROM recipient AS r INDEXED BY {index} WHERE {condition} LIMIT {_SELECTIVE}"
-            found = connection.execute(f"SELECT count(*) FROM ({text})", self.bindings).get
+            # sql: names of indexes and parts of conditions stand in this file
+            some = f"SELECT 1 FROM recipient AS r INDEXED BY {index} WHERE {condition} LIMIT {_SELECTIVE}"
+            # sql: only what was put together above
+            found = connection.execute(f"SELECT count(*) FROM ({some})", self.bindings).get
             if found < fewest:
                 best, fewest = (index, condition), found
         return best
@@ -100,7 +102,9 @@ def _conditions(connection: apsw.Connection, query: MessageQuery) -> _Conditions
     if query.state is not None:
         number = STATE_NUMBERS[query.state]
         made.recipients.append(f"+r.state = {number}")
-        if number != QUEUED:
+        if number == QUEUED:
+            made.indexed.append(("recipient_wake", "r.wake IS NOT NULL"))  # which nobody else has
+        else:
             made.indexed.append(("recipient_state", f"r.state = {number} AND r.state <> 0"))
     if query.numbers:
         made.recipients.append(f"r.number IN ({', '.join(map(str, map(int, query.numbers)))})")
@@ -174,9 +178,9 @@ def matching(connection: apsw.Connection, query: MessageQuery) -> list[int]:
         asked = " AND ".join(made.recipients)
         where.append(f"EXISTS (SELECT 1 FROM recipient AS r WHERE r.message = m.sequence AND {asked})")
     direction = "ASC" if query.oldest_first else "DESC"
-    text = (
-        f"SELECT m.sequence FROM message AS m WHERE {' AND '.join(where)} ORDER BY m.sequence {direction} LIMIT :limit"
-    )
+    conditions = " AND ".join(where)
+    # sql: parts of conditions stand in this file
+    text = f"SELECT m.sequence FROM message AS m WHERE {conditions} ORDER BY m.sequence {direction} LIMIT :limit"
     made.bindings["limit"] = max(query.limit, 0)
     return [row[0] for row in connection.execute(text, made.bindings)]
 
@@ -223,6 +227,7 @@ def summary(
         return []
     bindings |= {"limit": max(limit, 0), "notes": by == "reply"}
     groups: list[QueueGroup] = []
+    # sql: parts of it stand in this file
     for key, many, wake, oldest in connection.execute(_LARGEST.format(text), bindings):
         name = key.decode("utf-8", "replace")
         if by == "reply":

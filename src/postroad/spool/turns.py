@@ -42,6 +42,10 @@ _SITES: Final = (
     " FROM site WHERE site.name IS NOT NULL)"
     " SELECT CAST(name AS BLOB), " + _HEAD.format("site.name") + " FROM site WHERE name IS NOT NULL LIMIT ?2"
 )
+_COUNT: Final = (
+    "SELECT count(*) FROM"
+    " (SELECT 1 FROM recipient INDEXED BY recipient_site WHERE destination = ? AND wake <= ? LIMIT ?)"
+)
 _HEAD_OF: Final = "SELECT " + _HEAD.format("?")
 
 Group = tuple[int, bytes]
@@ -199,5 +203,4 @@ def octets_of_name(name: str) -> bytes:
 
 def queued_for(connection: apsw.Connection, destination: str, now: float, limit: int) -> int:
     """How many recipients of a destination are due by then, counted no further than ``limit``."""
-    text = "SELECT 1 FROM recipient INDEXED BY recipient_site WHERE destination = ? AND wake <= ? LIMIT ?"
-    return int(connection.execute(f"SELECT count(*) FROM ({text})", (destination, now, limit)).get)  # strict: a count
+    return int(connection.execute(_COUNT, (destination, now, limit)).get)  # strict: a count
