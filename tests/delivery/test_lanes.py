@@ -35,6 +35,7 @@ def filled(*names: str, each: int, proven: bool = True, limits: RunnerLimits = L
     for name in names:
         lane = lanes.lane(place(name))
         lane.is_proven = proven
+        lane.pace = 1 / 12
         for number in range(each):
             one = job(name, number)
             lane.remember(one.batch.destination)
@@ -101,6 +102,18 @@ def test_a_full_lane_takes_no_more_and_names_its_destinations() -> None:
     assert not lane.is_full
     assert lanes.made_room
     assert lanes.survey() == (set(), 1)
+
+
+def test_a_slow_site_has_little_waiting_and_a_quick_one_much() -> None:
+    lane = Lane(place("a"), RunnerLimits(), Patience())
+    lane.heard(Health.FINE, 0, NOW, "", 0.2)
+    assert (lane.window.size, lane.capacity) == (3, 15)
+    for _ in range(100):
+        lane.heard(Health.FINE, 0, NOW, "", 30.0)
+    assert (lane.window.size, lane.capacity) == (20, 40)
+    for _ in range(200):
+        lane.heard(Health.FINE, 0, NOW, "", 0.001)
+    assert lane.capacity == 1000
 
 
 def test_batches_of_one_message_go_together() -> None:

@@ -97,6 +97,16 @@ class Entrance:
                 return False
         return True
 
+    def could_go(self, draft: Draft) -> bool:
+        """Whether a lease could give any of a message to a lane; one that is full asks for more when it has room."""
+        for recipient in draft.recipients:
+            if not recipient.hold:
+                place = self._places.known(recipient.destination, self.routes.of(recipient.destination))
+                lane = self._lanes.known(place) if place is not None else None
+                if lane is None or not lane.is_full:
+                    return True
+        return False
+
     def sleeper(self) -> Callable[[str], bool]:
         """Tells of a destination whether its site is left alone, or only probed."""
         known = self._lanes.asleep()

@@ -16,9 +16,13 @@ from postroad.delivery.sites import Place
 from postroad.delivery.transport import Health
 from postroad.envelope import Batch, MessageId
 
-#: Waiting batches of one lane for each delivery that may be under way there.
-_WAITING_EACH: Final = 12
+#: Waiting batches of one lane: what it does in a second, within these bounds for each delivery that may be under way. A
+#: slow site shall not fill the places of all others.
+_WAITING_EACH: Final = (2, 50)
 _WAITING_TRIAL: Final = 3
+#: Seconds of a delivery, as long as none is known, and how much the newest counts.
+_PACE: Final = 0.2
+_NEWEST: Final = 0.1
 #: Destinations that one lane remembers.
 _DESTINATIONS: Final = 2000
 
@@ -95,6 +99,8 @@ class Lane:
         self.is_full = False
         """Since when too much waited, until half of it is gone."""
         self.is_ready = False
+        self.pace = _PACE
+        """Seconds that a delivery takes here."""
         self.running = 0
         self.waiting = 0
         self.destinations: dict[str, None] = {}
@@ -120,7 +126,10 @@ class Lane:
     @property
     def capacity(self) -> int:
         """Batches that may wait."""
-        return self.window.size * _WAITING_EACH if self.is_proven else _WAITING_TRIAL
+        if not self.is_proven:
+            return _WAITING_TRIAL
+        least, most = _WAITING_EACH
+        return int(self.window.size * min(max(1.0 / self.pace, least), most))
 
     @property
     def is_idle(self) -> bool:
@@ -172,8 +181,9 @@ class Lane:
         self._settle_down()
         return jobs
 
-    def heard(self, health: Health, begun_in: int, now: float, fault: str) -> Turn:
-        """What a delivery says about the site; ``begun_in`` is the window's round when it began."""
+    def heard(self, health: Health, begun_in: int, now: float, fault: str, seconds: float = 0.0) -> Turn:
+        """What a delivery of so many seconds says about the site; ``begun_in`` is the window's round when it began."""
+        self.pace = max(self.pace + (seconds - self.pace) * _NEWEST, 1e-6)
         if health is Health.UNKNOWN:
             return Turn.NONE
         if health is Health.AWAY or (health is Health.REFUSED and not (self.is_proven and self.running > 1)):

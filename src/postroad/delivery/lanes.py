@@ -152,13 +152,13 @@ class Lanes:
             heapq.heappush(self._resting, (monotonic + seconds, next(self._count), lane))
         return seconds > 0
 
-    def heard(self, job: Job, health: Health, now: float, fault: str) -> Turn:
+    def heard(self, job: Job, health: Health, now: float, fault: str, seconds: float = 0.0) -> Turn:
         """What a delivery says about its site."""
         lane = job.lane
         if lane is None:
             return Turn.NONE
         was_full = lane.is_full
-        turn = lane.heard(health, job.round, now, fault)
+        turn = lane.heard(health, job.round, now, fault, seconds)
         self.made_room = self.made_room or (was_full and not lane.is_full)
         return turn
 

@@ -186,7 +186,7 @@ class Runner:
         for draft in drafts:
             if draft.id in claimed:
                 del claimed[draft.id]
-            elif any(not one.hold for one in draft.recipients):
+            elif not self._look and self._entrance.could_go(draft):
                 self.wake()
 
     def _claim(self, draft: Draft) -> float | None:
@@ -317,7 +317,7 @@ class Runner:
             began = self._clock.monotonic()
             report = await self._worker.deliver(job)
             seconds = self._clock.monotonic() - began
-            self._heard(job, report)
+            self._heard(job, report, seconds)
             released = True
             self._begin()
             for one in job.together:
@@ -342,10 +342,10 @@ class Runner:
                 self._due = result.next_due
                 self._wakeup.set()
 
-    def _heard(self, job: Job, report: Report) -> None:
+    def _heard(self, job: Job, report: Report, seconds: float) -> None:
         """The site has a place again, and its standing may have changed."""
         health = Health.UNKNOWN if self._stopping else report.health
-        turn = self._lanes.heard(job, health, self._clock.wall(), _fault_of(report))
+        turn = self._lanes.heard(job, health, self._clock.wall(), _fault_of(report), seconds)
         self._lanes.release(job)
         lane = job.lane
         if lane is not None and turn is not Turn.NONE:
