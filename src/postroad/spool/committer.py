@@ -194,7 +194,7 @@ class Committer:
             one = take(timeout=_IDLE_SECONDS) if self._wal_pages else take()
             while one is not None:
                 batch.append(one)
-                for part in one.incoming:
+                for part in (one,) if isinstance(one, Acceptance) else one.incoming:
                     if part.content.file is not None:
                         octets += part.content.size
                 if len(batch) >= _BATCH or octets >= _BATCH_OCTETS:
@@ -231,7 +231,7 @@ class Committer:
         room = None if self._budget is None else self._budget - self.counts.octets
         files: list[Acceptance | Request] = []
         for one in batch:
-            for part in one.incoming:
+            for part in (one,) if isinstance(one, Acceptance) else one.incoming:
                 try:
                     room = self._prepare(part, room)
                 except SpoolError as error:
@@ -403,10 +403,16 @@ class Committer:
     # --------------------------------------------------------------------------------------- on the event loop
 
     def _deliver(self, batch: list[Acceptance | Request], entries: list[JournalEntry]) -> None:
+        accepted: list[Incoming] = []
+        lost: list[Draft] = []
         for one in batch:
             self._call(one.finish)
-        accepted = [part for one in batch if one.accepted for part in one.incoming]
-        lost = [part.draft for one in batch if not one.accepted for part in one.incoming if part.expires]
+            if not isinstance(one, Acceptance):
+                accepted += one.incoming if one.accepted else ()
+            elif one.error is None:
+                accepted.append(one)
+            elif one.expires:
+                lost.append(one.draft)
         if accepted or lost or entries:
             self._call(self._on_commit, Commit(accepted, lost, entries))
 

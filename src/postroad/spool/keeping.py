@@ -53,7 +53,7 @@ class Incoming:
         self.draft = draft
         self.content = content
         self.expires = expires
-        self.batches: list[Batch] = []
+        self.batches: Sequence[Batch] = ()
 
 
 def accept(tx: Transaction, incoming: Iterable[Incoming]) -> None:

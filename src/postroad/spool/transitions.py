@@ -38,8 +38,9 @@ def check_draft(draft: Draft, shard_prefix: str) -> None:
         raise SpoolError(f"message id {draft.id[:60]!r} is none of shard {shard_prefix[:-1]}")
     if not isfinite(draft.received_at):
         raise SpoolError(f"message {draft.id} was received at no time: {draft.received_at}")
-    if any(one.due is not None and not isfinite(one.due) for one in draft.recipients):
-        raise SpoolError(f"message {draft.id} has a recipient that is due at no time")
+    for one in draft.recipients:
+        if one.due is not None and not isfinite(one.due):
+            raise SpoolError(f"message {draft.id} has a recipient that is due at no time")
     if not -9 <= draft.priority <= 9:
         raise SpoolError(f"message {draft.id} has the priority {draft.priority}, which RFC 6710 does not know")
 
