@@ -528,3 +528,29 @@ def test_old_mail_gets_one_more_chance_after_a_standstill() -> None:
         await house.runner.stop()
 
     run(work())
+
+
+class QuickSpool(MemorySpool):
+    """Leases again what was settled before whoever settled it hears of that."""
+
+    wake: Any = None
+
+    async def settle(self, *args: Any, **more: Any) -> bool:
+        done = await super().settle(*args, **more)
+        self.wake()
+        await asyncio.sleep(0.003)
+        return done
+
+
+def test_what_is_due_again_at_once_is_not_lost_to_its_own_past() -> None:
+    async def work() -> None:
+        spool = QuickSpool(clock=HandClock())
+        hosts = Way(*[Fate.NOT_NOW] * 5, Fate.DELIVERED)
+        async with House(hosts, spool=spool, schedule=Schedule(steps=(0.0,), jitter=0)) as house:
+            spool.wake = house.runner.wake
+            message = await keep(spool, "x@a.example")
+            await until(lambda: len(hosts.came) == 6)
+            await house.quiet()
+            assert await spool.messages(MessageQuery(ids=(message,))) == []
+
+    run(work())

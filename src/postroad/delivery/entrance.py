@@ -66,7 +66,7 @@ class Entrance:
     def enter(self, batch: Batch) -> None:
         """A batch that is leased to us."""
         before = self._lanes.find(batch)
-        if before is not None:
+        if before is not None and not before.is_over:
             # Our own lease ran out (the clock was set): the work goes on under the new one. Other recipients of the
             # message stay away until this is over: their lease runs out by itself.
             if _numbers(before.batch) == _numbers(batch):

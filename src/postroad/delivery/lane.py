@@ -62,6 +62,8 @@ class Job:
     begun: bool = False
     round: int = 0
     is_trial: bool = False
+    is_over: bool = False
+    """It is being written down: its recipients may be leased again before we hear that they are free."""
     task: asyncio.Task[None] | None = None
 
     @property

@@ -321,13 +321,14 @@ class Runner:
             released = True
             self._begin()
             for one in job.together:
+                one.is_over = True
                 await self._settle(one, report, seconds)
         finally:
-            if not released:
-                self._lanes.release(job)
             for one in job.together:
                 self._lanes.drop(one)
-            self._begin()
+            if not released:
+                self._lanes.release(job)
+                self._begin()
             if self._look or self._stopping:
                 self._wakeup.set()
 
@@ -345,7 +346,8 @@ class Runner:
     def _heard(self, job: Job, report: Report, seconds: float) -> None:
         """The site has a place again, and its standing may have changed."""
         health = Health.UNKNOWN if self._stopping else report.health
-        turn = self._lanes.heard(job, health, self._clock.wall(), _fault_of(report), seconds)
+        fault = _fault_of(report) if health is not Health.FINE else ""
+        turn = self._lanes.heard(job, health, self._clock.wall(), fault, seconds)
         self._lanes.release(job)
         lane = job.lane
         if lane is not None and turn is not Turn.NONE:
