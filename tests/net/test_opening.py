@@ -554,3 +554,52 @@ def test_a_listener_hears_the_dialogue_as_it_is_said(run: Run) -> None:
             assert lines[-1] == ("*", "no connection to 127.0.0.1:1: Connection refused")
 
     run(work())
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_greeting_in_one_segment_with_the_end_of_the_handshake(
+    run: Run, authority: trustme.CA, version: ssl.TLSVersion
+) -> None:
+    """A host that speaks TLS first greets as soon as it may, and both may be read at once."""
+    context = server_side(authority)
+    context.maximum_version = version
+
+    async def play(peer: Peer) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        inside = context.wrap_bio(incoming, outgoing, server_side=True)
+        while True:
+            try:
+                inside.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await peer.say(outgoing.read())
+                incoming.write(await peer.reader.read(65536))
+        for answer in (b"220 hi\r\n", b"250 host.example\r\n", b"221 bye\r\n"):
+            inside.write(answer)
+            await peer.say(outgoing.read())
+            incoming.write(await peer.reader.read(65536))
+
+    async def work() -> None:
+        async with host(play) as (port, _):
+            client = await connect(port, tls=UseTls.REQUIRED, implicit_tls=True)
+            assert client.engine.tls
+            assert client.engine.greeting == Reply(220, "hi")
+            await client.quit()
+
+    run(work())
+
+
+def test_an_answer_before_the_question_is_none(run: Run) -> None:
+    """Whoever pairs it with what is said next is out of step from then on."""
+
+    async def play(peer: Peer) -> None:
+        await peer.say(b"220 hi\r\n250 early\r\n")
+        await peer.reader.read()
+
+    async def work() -> None:
+        async with host(play) as (port, peers):
+            with pytest.raises(ConnectFault, match="nothing asked for"):
+                await connect(port)
+            assert peers[0].heard == []
+
+    run(work())

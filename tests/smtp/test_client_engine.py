@@ -142,7 +142,7 @@ def test_octets_between_the_220_and_the_handshake_break_it_too() -> None:
     assert isinstance(engine.next_event(), TlsReady)
     engine.receive(b"250 injected\r\n")
     with pytest.raises(RemoteProtocolError, match="injection"):
-        engine.tls_started()
+        engine.tls_begins()
 
 
 def test_a_refused_starttls_leaves_the_session() -> None:

@@ -48,7 +48,9 @@ class Conversation(asyncio.Protocol):
     # --- what its owner does
 
     async def ask(self, command: Command) -> ClientEvent:
-        """Say something and hear the answer; raises Fault, RemoteProtocolError."""
+        """Say something and hear the answer; raises Fault, RemoteProtocolError (for an answer before the question too)."""
+        if (early := self.engine.next_event()) is not NEED_DATA:
+            return early  # the end of the connection
         self.engine.send(command)
         return await self.event()
 
@@ -103,9 +105,13 @@ class Conversation(asyncio.Protocol):
             self._transport.write(data)
 
     async def start_tls(self, context: ssl.SSLContext, name: str) -> ssl.SSLObject:
-        """The handshake; the engine is told by the caller. Raises OSError, ValueError (no name to verify)."""
+        """The handshake; the engine is told of its end by the caller.
+
+        Raises OSError, ValueError (no name to verify), RemoteProtocolError (octets in clear).
+        """
         if self._transport is None or self.is_lost:
             raise ConnectionAbortedError("the connection was closed")
+        self.engine.tls_begins()  # from here to the first octet of the handshake nothing can be read in between
         transport = await self._loop.start_tls(
             self._transport,
             self,

@@ -257,10 +257,16 @@ class ClientEngine:
         self._awaited.add_content(verb, self._accepted if self.lmtp else None)
         self.progress += 1
 
-    def tls_started(self, what: str = "TLS") -> None:
-        """The handshake after TlsReady is done (or was done before the greeting, if called first); ``what`` it is."""
+    def tls_begins(self) -> None:
+        """The handshake is what comes next, after TlsReady or before the greeting; what is heard from now on is TLS.
+
+        Not at its end: a host may greet in the same segment. Raises RemoteProtocolError for octets that came in clear.
+        """
         if not self._framer.is_empty:
             raise RemoteProtocolError("octets outside TLS before the handshake (response injection)")
+
+    def tls_started(self, what: str = "TLS") -> None:
+        """The handshake is done; ``what`` came of it."""
         if self.state is State.HANDSHAKE:
             self._move(State.GREETED)
         elif self.state is not State.CONNECTED or self._awaited:

@@ -27,7 +27,7 @@ class Replied:
 
 @dataclass(slots=True)
 class TlsReady:
-    """STARTTLS was answered 220 and nothing came behind it: do the handshake, then call ``tls_started``."""
+    """STARTTLS was answered 220 and nothing came behind it: call ``tls_begins``, do the handshake, call ``tls_started``."""
 
     reply: Reply
 
