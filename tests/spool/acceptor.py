@@ -79,8 +79,8 @@ class Load:
         gone = batch.message.reverse_path != "" and self.random.random() < 0.3
         outcome = Outcome.FAILED if gone else Outcome.DELIVERED
         results = tuple(Result(one.number, outcome) for one in batch.message.recipients)
-        reports = [self.report(batch)] if gone else []
         tell("settling", name)
+        reports = [self.report(batch)] if gone else []
         settled = await self.spool.settle(batch, Attempt(time.time(), 0.1, "", "", results), reports)
         tell("settled", name, settled)
         for draft, _ in reports if settled else ():

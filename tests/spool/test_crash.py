@@ -39,6 +39,8 @@ class Ledger:
     errors: dict[str, str] = field(default_factory=dict)
     reports: dict[str, tuple[str, set[int]]] = field(default_factory=dict)
     """Report -> the message it is about, and the numbers of the recipients that were given up."""
+    tried_again: set[str] = field(default_factory=set)
+    """Reports about messages that were leased once more: they were never accepted."""
     closed: bool = False
 
     def note(self, line: str) -> None:
@@ -51,6 +53,7 @@ class Ledger:
                 self.errors[name] = kind
             case ["settling", name]:
                 self.settling.add(name)
+                self.tried_again |= {report for report, (about, _) in self.reports.items() if about == name}
             case ["settled", name, "True"]:
                 self.settled.add(name)
             case ["reporting", name, report, numbers]:
@@ -94,7 +97,9 @@ def check_reports(kept: dict[MessageId, StoredMessage], ledger: Ledger) -> None:
         message = kept.get(MessageId(name))
         states = {} if message is None else {one.number: one.state for one in message.recipients}
         closed = all(states.get(number) not in (RecipientState.QUEUED, RecipientState.HELD) for number in numbers)
-        if report in kept:
+        if report in ledger.tried_again:
+            assert report not in kept, f"{name} was reported, and tried again"
+        elif report in kept:
             assert closed, f"{name} was reported, and comes back"
         elif report not in ledger.settling:
             assert not closed, f"{name} was given up, and nobody was told"
