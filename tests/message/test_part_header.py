@@ -25,6 +25,36 @@ def test_content_types_as_people_write_them(field: bytes, kind: str, boundary: b
     assert (header.kind, header.boundary, header.fault) == (kind, boundary, "")
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        b'multipart/mixed; name="; boundary=x',  # some read a boundary here, some the rest of a name
+        b"multipart/mixed; boundary=x; boundary=y",
+        b"multipart/mixed; boundary*0=x; boundary*1=y",
+        b'multipart/mixed; boundary="x',
+        b"multipart/mixed",
+    ],
+)
+def test_what_two_readers_could_read_differently_is_a_fault(field: bytes) -> None:
+    assert read_part_header(b"Content-Type: " + field + b"\r\n").fault
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b";boundary=a" * 450 + b'""' * 2500,
+        b'; boundary=a;x="' + b'\\"' * 4900,
+        b';boundary="' * 900,
+        b";boundary=" + b" " * 9000,
+    ],
+    ids=["many", "escapes", "unclosed", "spaces"],
+)
+def test_a_hostile_field_is_read_in_one_go(rest: bytes) -> None:
+    """A message of 25 MiB has 2,500 such fields; at the square of their length that is a quarter of an hour."""
+    for _ in range(1000):
+        read_part_header(b"Content-Type: multipart/mixed" + rest + b"\r\n")
+
+
 @given(st.binary(max_size=300))
 def test_fields_put_together_are_the_section(section: bytes) -> None:
     assert b"".join(octets for _, octets in split_fields(section)) == section

@@ -17,10 +17,12 @@ _MAX_BOUNDARY: Final = 200
 
 _NAME: Final = re.compile(rb"([!-9;-~]{1,200})[ \t]*+:")
 _TYPE: Final = re.compile(r"[ \t]*+([!#$&^_.+a-z0-9-]{1,60}/[!#$&^_.+a-z0-9-]{1,100})[ \t]*+(?:;|\Z)")
+#: A boundary, or a quoted string in which none is looked for (one without end goes on to the end of the field): what one
+#: of them has taken is not looked at again, so that a field is read in one go whatever it holds.
 _BOUNDARY: Final = re.compile(
-    r';[ \t]*+(boundary[*0-9]{0,5})[ \t]*+=[ \t]*+(?:"((?>(?:[^"\\]|\\.)*))"|([^;\s"]*+))', re.IGNORECASE | re.DOTALL
+    r';[ \t]*+(boundary[*0-9]{0,5})[ \t]*+=[ \t]*+(?:"((?>(?:[^"\\]|\\.)*))"|([^;\s"]*+))|"(?>(?:[^"\\]|\\.?)*)"?+',
+    re.IGNORECASE | re.DOTALL,
 )
-_QUOTED: Final = re.compile(r'"(?>(?:[^"\\]|\\.)*)"', re.DOTALL)
 _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 _BCHARS: Final = re.compile(r"[ '()+_,./:=?0-9A-Za-z!#$%&*;<>@\[\]^`{|}~\"\\-]++\Z")
 
@@ -109,7 +111,7 @@ def _read_type(field: bytes) -> tuple[str, bytes, str]:
     kind = found[1]
     if not kind.startswith("multipart/"):
         return kind, b"", ""
-    given = [each for each in _BOUNDARY.finditer(text) if not _stands_quoted(text, each.start())]
+    given = [each for each in _BOUNDARY.finditer(text) if each[1] is not None]
     if len(given) != 1 or given[0][1].lower() != "boundary":
         return kind, b"", "a multipart without one plain boundary"
     quoted, plain = given[0][2], given[0][3]
@@ -117,10 +119,6 @@ def _read_type(field: bytes) -> tuple[str, bytes, str]:
     if not boundary or len(boundary) > _MAX_BOUNDARY or _BCHARS.match(boundary) is None:
         return kind, b"", "a multipart with a boundary that is none"
     return kind, boundary.encode("ascii"), ""
-
-
-def _stands_quoted(text: str, place: int) -> bool:
-    return any(each.start() < place < each.end() for each in _QUOTED.finditer(text, 0, len(text)))
 
 
 def _value(field: bytes) -> str:
