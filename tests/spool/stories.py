@@ -114,8 +114,8 @@ def written(spool: Spool, content: bytes, block: int = 16_384) -> ContentWriter:
 
 
 def draft(spool: Spool, *recipients: NewRecipient, **fields: Any) -> Draft:
-    fields = {"reverse_path": "kana@example.net", "received_at": T0, "prefix": b"Received: here\r\n"} | fields
-    return Draft(id=spool.new_id(), recipients=recipients or (BOB,), **fields)
+    given: dict[str, Any] = {"reverse_path": "kana@example.net", "received_at": T0, "prefix": b"Received: here\r\n"}
+    return Draft(id=spool.new_id(), recipients=recipients or (BOB,), **given | fields)
 
 
 async def outcome(spool: Spool, one: Draft, content: ContentWriter) -> SpoolError | None:

@@ -16,7 +16,7 @@ import pytest
 
 from postroad.envelope import Batch, Draft, MessageId, Outcome, Result
 from postroad.errors import SpoolError, StorageFull
-from postroad.spool import committer, content
+from postroad.spool import content, keeping
 from postroad.spool.interface import JournalQuery
 from postroad.spool.space import storage_fault
 from postroad.spool.sqlite import SqliteSpool
@@ -404,7 +404,7 @@ class TestCommitFails(Backend):
     async def test_an_unexpected_fault_is_an_answer_too(
         self, spool: SqliteSpool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(committer.keeping, "accept", lambda *_: 1 / 0)
+        monkeypatch.setattr(keeping, "accept", lambda *_: 1 / 0)
         assert isinstance(await outcome(spool, draft(spool), written(spool, b"x")), SpoolError)
         monkeypatch.undo()
         await accepted(spool)
