@@ -437,6 +437,20 @@ def test_any_message_is_made_seven_bit_or_refused(message: bytes, size: int) -> 
         assert not again.binary or (not scan.eight_bit and not scan.encode)
 
 
+@pytest.mark.parametrize("behind", [b"--b\r\n", b"--b--\r\n", b"----b--\r\n", b"-" * 90 + b"--b\r\n"])
+@pytest.mark.parametrize("start", [*range(60, 80), 4090, 4091, 4092, 4093, 4094, 4095, 4096, 4160, 4170])
+def test_what_stands_in_the_middle_of_a_line_ends_no_part(start: int, behind: bytes) -> None:
+    """A soft line break may fall before it (RFC 2045 section 6.7)."""
+    content = b"\xe9" + b"x" * start + behind + b"more\r\n"
+    message = b"MIME-Version: 1.0\r\n" + multipart_of(0, [part_of("text/plain", "8bit", content)]).replace(
+        b"=_0_=", b"b"
+    )
+    changed = recoded(message)
+    assert changed.count(b"\r\n--b\r\n") == 1
+    assert leaves(changed) == leaves(message)
+    assert max(map(len, changed.split(b"\r\n"))) <= 76
+
+
 @given(st.binary(max_size=3000), st.sampled_from(["text/plain", "image/x"]), st.integers(1, 100), st.booleans())
 @settings(max_examples=200)
 @example(b"\xe9" + b" " * 80 + b"\r\n" + b"x" * 76 + b"\r\n", "text/plain", 100, False)

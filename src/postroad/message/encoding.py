@@ -23,6 +23,7 @@ _LINE_OF_BASE64: Final = 57  # octets, which become 76
 #: A line without end is written down piece by piece; a piece ends in a soft line break.
 _PIECE: Final = 4096
 _MAX_LINE: Final = 76
+_SOFT: Final = b"=\r\n"
 
 
 class SevenBitRecoder:
@@ -122,35 +123,48 @@ class _Base64:
 class _QuotedPrintable:
     """RFC 2045 section 6.7; CRLF is a line break, CR and LF alone are octets like others."""
 
-    __slots__ = ("_pending",)
+    __slots__ = ("_begun", "_pending")
 
     def __init__(self) -> None:
         self._pending = b""
+        self._begun = False
+        """Whether the beginning of the pending line is written down already, with a soft line break behind it."""
 
     def feed(self, octets: bytes) -> bytes:
         *lines, last = (self._pending + octets).split(b"\r\n")
-        out = [_quoted(line) + b"\r\n" for line in lines]
+        out: list[bytes] = []
+        for line in lines:
+            out.append(_quoted(line, begun=self._begun) + b"\r\n")
+            self._begun = False
         while len(last) > _PIECE:
             size = min(_PIECE, len(last) - 1)  # a CR at the end may be half of a CRLF
-            out.append(_broken_softly(_quoted(last[:size])))
-            last = last[size:]
+            out.append(_broken_softly(_quoted(last[:size], begun=self._begun)))
+            self._begun, last = True, last[size:]
         self._pending = last
         return b"".join(out)
 
     def finish(self, at_end: bool) -> bytes:
         """At the end of the message a line that has not ended is broken softly, so that nothing is added to it."""
-        last, self._pending = self._pending, b""
-        return _broken_softly(_quoted(last)) if at_end and last else _quoted(last)
+        last, self._pending = _quoted(self._pending, begun=self._begun), b""
+        return _broken_softly(last) if at_end and last else last
 
 
-def _quoted(line: bytes) -> bytes:
-    """A line, or a piece of one, without the CRLF at its end."""
-    return binascii.b2a_qp(line, istext=False).replace(b"=\n", b"=\r\n")
+def _quoted(line: bytes, *, begun: bool) -> bytes:
+    """A line, or a piece of one, without the CRLF at its end; ``begun``: behind a soft line break.
+
+    No line that a soft break begins looks like a delimiter, which only the text in the middle of a line was (RFC 2045
+    section 6.7): else a part would end here.
+    """
+    text = binascii.b2a_qp(line, istext=False).replace(b"=\n", _SOFT)
+    text = _SOFT + text if begun else text
+    while _SOFT + b"--" in text:
+        text = text.replace(_SOFT + b"--", _SOFT + b"=2D=2D" + _SOFT)
+    return text.removeprefix(_SOFT) if begun else text
 
 
 def _broken_softly(text: bytes) -> bytes:
     """With a soft line break at the end; the last letter goes to the next line where there is no room for it."""
     if len(text) - (text.rfind(b"\n") + 1) < _MAX_LINE:
-        return text + b"=\r\n"
+        return text + _SOFT
     letter = 3 if text[-3:-2] == b"=" else 1
-    return text[:-letter] + b"=\r\n" + text[-letter:] + b"=\r\n"
+    return text[:-letter] + _SOFT + text[-letter:] + _SOFT
