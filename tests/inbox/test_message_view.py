@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postroad.errors import NotFound
-from postroad.inbox.header_text import decode_base64, decode_value, split_value
 from postroad.inbox.message_view import attachment, framed_html, safe_type, summarize, view
-from postroad.inbox.mime import MAX_DEPTH, MAX_PARTS, scan
+from postroad.message.header_text import decode_base64, decode_value, split_value
+from postroad.message.mime import MAX_DEPTH, MAX_PARTS, scan
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from postroad.envelope import Draft, MessageId, StoredMessage
 from postroad.errors import NotFound, PostroadError
 from postroad.inbox.message_view import MessageView, Summary, attachment, framed_html, summarize, view
-from postroad.inbox.mime import MAX_HEADER
+from postroad.message.mime import MAX_HEADER
 from postroad.spool.interface import MessageQuery, Spool
 
 T = TypeVar("T")

@@ -13,8 +13,8 @@ from html import unescape
 from typing import Final
 
 from postroad.errors import NotFound
-from postroad.inbox.header_text import MAX_VALUE, decode_value
-from postroad.inbox.mime import Field, Part, first_field, read_fields, scan
+from postroad.message.header_text import MAX_VALUE, decode_value
+from postroad.message.mime import Field, Part, first_field, read_fields, scan
 
 #: Characters of text and of HTML that are shown.
 MAX_SHOWN: Final = 1024 * 1024

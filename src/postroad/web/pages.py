@@ -17,8 +17,8 @@ from starlette.routing import BaseRoute, Route
 from postroad.admin import Admin
 from postroad.errors import NotFound, PostroadError
 from postroad.inbox.chaos import STAGES, read_rule
-from postroad.inbox.header_text import decode_octets
 from postroad.inbox.inbox import Filter
+from postroad.message.header_text import decode_octets
 from postroad.web import display
 from postroad.web.answers import attachment_response, html_response, raw_response, while_connected
 from postroad.web.problems import Refusal, status_of, words

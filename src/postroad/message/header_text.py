@@ -1,4 +1,4 @@
-"""Header octets to text for display: character sets, encoded words (RFC 2047), parameters (RFC 2231).
+"""Header octets to text for readers: character sets, encoded words (RFC 2047), parameters (RFC 2231).
 
 Nothing here raises on hostile input; what cannot be decoded is shown as it stands. Every step is linear and bounded.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import binascii
 import re
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 #: Characters of one header value that are looked at.
 MAX_VALUE: Final = 10_000
@@ -58,6 +57,7 @@ _PARAMETER = re.compile(
     re.DOTALL,
 )
 _SECTION = re.compile(r"([^*]+)(?:\*([0-9]{1,3}))?(\*)?\Z")
+_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _NOT_BASE64: Final = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 
@@ -158,5 +158,6 @@ def _join_sections(numbered: dict[int, tuple[bool, str]]) -> str:
         extended, content = numbered[number]
         if extended and number == min(numbered) and content.count("'") >= 2:
             charset, _, content = content.split("'", 2)
-        octets += unquote_to_bytes(content) if extended else content.encode("utf-8", "replace")
+        piece = content.encode("utf-8", "replace")
+        octets += _PERCENT.sub(lambda found: binascii.a2b_hex(found[1]), piece) if extended else piece
     return decode_octets(octets, charset)

@@ -1,8 +1,8 @@
-"""The parts of a message, found in one pass without recursion (RFC 2045, RFC 2046), for display only.
+"""The parts of a message, found in one pass without recursion (RFC 2045, RFC 2046), for reading only.
 
-A relay never looks inside a message; the inbox must, and what it looks at may be hostile. So: depth, parts, header
-octets and delimiter lines are bounded, a bound that is reached is told as a defect, and there is no input for which
-nothing is shown. The standard library's ``email`` package recurses and takes quadratic time, so it is not used.
+A relay never looks inside a message; the inbox and whoever reads a bounce must, and what they look at may be hostile.
+So: depth, parts, header octets and delimiter lines are bounded, a bound that is reached is told as a defect, and there
+is no input for which nothing is shown. The standard library's ``email`` package recurses and takes quadratic time, so it is not used.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from postroad.inbox.header_text import decode_base64, decode_octets, decode_quoted_printable, split_value, unfold
+from postroad.message.header_text import decode_base64, decode_octets, decode_quoted_printable, split_value, unfold
 
 MAX_DEPTH: Final = 50
 MAX_PARTS: Final = 1_000
