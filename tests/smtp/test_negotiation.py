@@ -314,6 +314,19 @@ def test_no_split_when_the_content_was_refused() -> None:
     assert host.transactions == 1
 
 
+@pytest.mark.parametrize("full", [Reply(552, "too many recipients"), Reply(550, "x", "5.5.3")])
+@pytest.mark.parametrize("last", [Reply(451, "later"), Reply(554, "spam", "5.7.1"), Reply(421, "bye"), None])
+def test_who_was_one_too_many_does_not_fail_with_the_others(full: Reply, last: Reply | None) -> None:
+    """RFC 5321 section 4.5.3.1.10: a 552 in this case is temporary, whatever becomes of those who had room."""
+    negotiation = Negotiation(wanted("", ["a", "b", "c"]), ALL)
+    plan = negotiation.next_plan()
+    assert plan is not None
+    rest = Answer(Stage.CONTENT, last) if last is not None else Answer(Stage.CONNECTION, None, "lost")
+    negotiation.hear(plan, [rest, Answer(Stage.RCPT, full), Answer(Stage.RCPT, full)])
+    assert verdicts(negotiation)[1:] == [Verdict.RETRY] * 2
+    assert negotiation.settled[2].reply == full
+
+
 def test_no_split_without_adapting() -> None:
     negotiation, host = meet(wanted("", ["a", "b"]), {"RCPT b": Reply(452, "x")}.get, adapt=False)
     assert verdicts(negotiation) == [Verdict.DELIVERED, Verdict.RETRY]

@@ -43,6 +43,7 @@ _LONGEST_WAIT: Final = 30.0
 _COMMANDS: Final = {Stage.MAIL: Verb.MAIL, Stage.RCPT: Verb.RCPT, Stage.DATA: Verb.DATA}
 _BEYOND_MAIL: Final = frozenset((Stage.RCPT, Stage.DATA, Stage.CONTENT))
 _BEYOND_RCPT: Final = frozenset((Stage.DATA, Stage.CONTENT))
+_REFUSED_SOON: Final = frozenset((Stage.MAIL, Stage.RCPT))
 
 
 class Negotiation:
@@ -192,10 +193,11 @@ class Negotiation:
         if self.steps:
             self._learn(heard)
         self._tell_the_others(heard)
-        full = self._full_of(heard) if self._adapt else []
+        crowded = _crowded_out(heard)
+        full = self._to_split(crowded, heard) if self._adapt else []
         refused: list[tuple[Person, Answer]] = []
         for number, answer in heard.items():
-            if number not in full and not self._settle_by(self._pending[number], answer):
+            if number not in full and not self._settle_by(self._pending[number], answer, crowded):
                 refused.append((self._pending[number], answer))
         if full:
             self._split(full, heard)
@@ -236,8 +238,11 @@ class Negotiation:
             if answer.stage in _BEYOND_RCPT:
                 self._did_without.update(self._pending[number].gone_last.get(Verb.RCPT, ()))
 
-    def _settle_by(self, person: Person, answer: Answer) -> bool:
-        """Settle what this answer settles; False for a refusal that the ladder is for."""
+    def _settle_by(self, person: Person, answer: Answer, crowded: Sequence[int]) -> bool:
+        """Settle what this answer settles; False for a refusal that the ladder is for.
+
+        For who was one too many even 5yz is no last word (RFC 5321 section 4.5.3.1.10): the transaction was full.
+        """
         if answer.accepted:
             self._settle(person, Verdict.DELIVERED, answer, "")
             return True
@@ -248,7 +253,7 @@ class Negotiation:
         meaning = self._meaning(person, answer, answer.reply)
         if meaning in (Meaning.NOT_NOW, Meaning.NOT_KNOWN):
             return False
-        verdict = settling.verdict_of(meaning, answer.reply)
+        verdict = Verdict.RETRY if person.number in crowded else settling.verdict_of(meaning, answer.reply)
         self._settle(person, verdict, answer, settling.note_of(meaning, answer.stage))
         return True
 
@@ -259,24 +264,13 @@ class Negotiation:
 
     # --- the transaction was full
 
-    def _full_of(self, heard: Mapping[int, Answer]) -> list[int]:
-        """Who was one too many; nobody, when nobody was taken or nothing came of it: then the code says what it is.
-
-        A limit refuses all that follow. Without an enhanced status that says so, a refusal between recipients that are
-        taken is about that mailbox (452 and 552 speak of its storage, too).
-        """
-        if not any(answer.stage is Stage.RCPT for answer in heard.values()):
-            return []
-        taken = _places_taken(heard)
+    def _to_split(self, crowded: Sequence[int], heard: Mapping[int, Answer]) -> list[int]:
+        """Who goes in another transaction at once; nobody, when nothing came of this one."""
         too_many_in_all = any(map(_is_too_many_in_all, heard.values()))
-        if not taken or not (too_many_in_all or any(answer.accepted for answer in heard.values())):
+        if not crowded or not (too_many_in_all or any(answer.accepted for answer in heard.values())):
             return []
-        full = [
-            number
-            for place, (number, answer) in enumerate(heard.items())
-            if _is_full(answer) and (_says_so(answer) or place > taken[-1])
-        ]
-        if full and too_many_in_all:
+        full = list(crowded)
+        if too_many_in_all:
             full += [number for number, answer in heard.items() if _is_too_many_in_all(answer)]
         return [number for number in full if self._pending[number].splits < _SPLITS]
 
@@ -367,6 +361,24 @@ def _keywords(given: Given) -> set[str]:
 def _places_taken(heard: Mapping[int, Answer]) -> list[int]:
     """Where in the transaction those stand whose RCPT was taken."""
     return [place for place, answer in enumerate(heard.values()) if answer.stage in _BEYOND_RCPT]
+
+
+def _crowded_out(heard: Mapping[int, Answer]) -> list[int]:
+    """Who was one too many; nobody, when everybody was refused: then the code says what it is.
+
+    A limit refuses all that follow. Without an enhanced status that says so, a refusal between recipients that are
+    taken is about that mailbox (452 and 552 speak of its storage, too).
+    """
+    last = max(
+        (place for place, answer in enumerate(heard.values()) if answer.stage not in _REFUSED_SOON), default=None
+    )
+    if last is None:
+        return []
+    return [
+        number
+        for place, (number, answer) in enumerate(heard.items())
+        if _is_full(answer) and (_says_so(answer) or place > last)
+    ]
 
 
 def _is_full(answer: Answer) -> bool:
