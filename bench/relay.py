@@ -64,9 +64,9 @@ class CountingSink:
             self._process.kill()
             self._process.wait()
 
-    def wait(self, arrived: int) -> None:
+    def wait(self, arrived: int, seconds: float = _LIMIT) -> None:
         """Until so many have arrived since the start; raises BenchError."""
-        deadline = time.monotonic() + _LIMIT
+        deadline = time.monotonic() + seconds
         process = self._process
         if process is None or process.stdout is None:
             raise BenchError("smtp-sink does not run")
@@ -77,7 +77,7 @@ class CountingSink:
                 counts = re.findall(rb"mesg=([0-9]+)", self._said)
                 self.arrived = int(counts[-1]) if counts else self.arrived
             if time.monotonic() > deadline:
-                raise BenchError(f"only {self.arrived} of {arrived} messages arrived within {_LIMIT:.0f} s")
+                raise BenchError(f"only {self.arrived} of {arrived} messages arrived within {seconds:.0f} s")
 
 
 @contextlib.contextmanager

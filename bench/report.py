@@ -48,6 +48,8 @@ def report(rows: list[Row], titles: dict[str, str]) -> str:
     parts = [
         _throughput(rows, titles),
         _relay(rows, titles),
+        _backlog(rows),
+        _backlog_goals(rows),
         _idle(rows, titles),
         _greeting(rows, titles),
         _noise(rows),
@@ -98,6 +100,53 @@ def _relay(rows: list[Row], titles: dict[str, str]) -> str:
                 *([f"{ratio:.2f}", *RELAY.words(ratio)] if ratio is not None else ["", "", ""]),
             ])  # fmt: skip
     return _table("Relayed messages of 5 KB, until the last has arrived", header, lines)
+
+
+#: Times the seconds without the dead half; times the memory with a tenth of the messages; ms of CPU, the command's and
+#: the server's.
+DEAD_HALF: Final = Goal(1.3, 1.1, at_most=True)
+MEMORY: Final = Goal(3, 1.5, at_most=True)
+LOOK: Final = Goal(200, 150, at_most=True)
+_RUNS: Final = {
+    "alone": "the living half alone",
+    "whole": "with the dead half",
+    "tenth": "a tenth of it, dead half too",
+    "rest": "all of it, nothing due",
+}
+
+
+def _backlog(rows: list[Row]) -> str:
+    mine = [row for row in rows if row["figure"] == "backlog"]
+    header = ["", "messages", "delivered", "seconds", "messages / s", "CPU s / 1,000", "most memory, MiB"]
+    lines = []
+    for row in mine:
+        delivered = row.get("delivered", 0)
+        done = [f"{delivered:,}", f"{row['wall']:.1f}", f"{delivered / row['wall']:,.0f}",
+                f"{1000 * row['server_cpu'] / delivered:.2f}"] if delivered else [""] * 4  # fmt: skip
+        here = row["messages"] // 2 if row["run"] == "alone" else row["messages"]
+        lines.append([_RUNS[row["run"]], f"{here:,}", *done, f"{row['peak'] / 2**20:.0f}"])
+    destinations = f" for {mine[0]['destinations']:,} destinations" if mine else ""
+    return _table(
+        f"A backlog{destinations}, half of them dead, until the last living message has arrived", header, lines
+    )
+
+
+def _backlog_goals(rows: list[Row]) -> str:
+    """What was promised of it, as far as there are rows."""
+    runs = {row["run"]: row for row in rows if row["figure"] == "backlog"}
+    lines: list[list[str]] = []
+    if "alone" in runs and "whole" in runs:
+        ratio = runs["whole"]["wall"] / runs["alone"]["wall"]
+        lines.append(["with the dead half, x the living half alone", f"{ratio:.2f}", *DEAD_HALF.words(ratio)])
+    for run, when in (("rest", "nothing due"), ("whole", "the living half gone")):
+        for word in ("list", "why"):
+            if f"{word}_cpu" in runs.get(run, {}):
+                value = 1000 * runs[run][f"{word}_cpu"]
+                lines.append([f"`queue {word}`, {when}, ms of CPU", f"{value:.0f}", *LOOK.words(value)])
+    if "whole" in runs and "tenth" in runs:
+        ratio = runs["whole"]["peak"] / runs["tenth"]["peak"]
+        lines.append(["most memory, x that with a tenth", f"{ratio:.2f}", *MEMORY.words(ratio)])
+    return _table("A backlog: what was promised", ["", "", "floor", "aim"], lines)
 
 
 def per_cpu(row: Row) -> float:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,11 +24,15 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script
     sys.path[:1] = [str(Path(__file__).resolve().parent.parent)]
 
-from bench import peers, relay
+from bench import backlog, peers, relay
+from bench.backlog import Backlog, Looked
 from bench.load import burst, greeting_seconds, idle_octets
 from bench.measure import Cores, allow_many_files, file_system, is_in_memory, machine
 from bench.peers import BenchError, Kind, Server, Tls
 from bench.report import Row, report
+
+
+FULL_BACKLOG = Backlog(100_000, 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,15 @@ class Plan:
     connections: int = 1000
     relays: tuple[tuple[bool, int], ...] = ((True, 20), (False, 20))
     relay_messages: int = 3000
+    backlog: Backlog = FULL_BACKLOG
 
 
 FULL = Plan(((True, 20), (True, 100), (False, 20), (False, 100)), 1.2, 3, 3, 1000)
-QUICK = Plan(((True, 20), (False, 20)), 0.4, 3, 1, 300, relays=((True, 20),), relay_messages=1500)
+QUICK = Plan(((True, 20), (False, 20)), 0.4, 3, 1, 300, relays=((True, 20),), relay_messages=1500,
+             backlog=Backlog(10_000, 100))  # fmt: skip
 
 
-FIGURES = ("throughput", "relay", "idle", "greeting")
+FIGURES = ("throughput", "relay", "backlog", "idle", "greeting")
 
 
 class Bench:
@@ -90,6 +96,8 @@ class Bench:
                 self.greeting()
             case "relay":
                 self.relay()
+            case "backlog":
+                self.backlog()
 
     def throughput(self) -> None:
         """Messages, for each kind of load."""
@@ -167,6 +175,27 @@ class Bench:
                                           "server_cpu": done.server_cpu})  # fmt: skip
             except BenchError as fault:
                 self.missing.append(f"relay: {fault}")
+
+    def backlog(self) -> None:
+        """A full queue, with and without a dead half, and a tenth of it."""
+        whole, folder = self.plan.backlog, self._folder / "backlog"
+        tenth = replace(whole, messages=whole.messages // 10)
+        try:
+            for name, one in (("alone", replace(whole, dead=False)), ("whole", whole), ("tenth", tenth)):
+                note(f"backlog, {one.messages:,} messages{'' if one.dead else ', the living half of it alone'}")
+                done, looks = backlog.drained(folder, one)
+                self._add_backlog(name, one, delivered=done.messages, start=done.start, wall=done.wall,
+                                  server_cpu=done.server_cpu, peak=done.peak, looks=looks)  # fmt: skip
+            note(f"backlog, {whole.messages:,} messages that are not due")
+            peak, looks = backlog.at_rest(folder, whole)
+            self._add_backlog("rest", whole, peak=peak, looks=looks)
+        except BenchError as fault:
+            self.missing.append(f"backlog: {fault}")
+
+    def _add_backlog(self, name: str, one: Backlog, looks: dict[str, Looked], **values: object) -> None:
+        cpu = {f"{word}_cpu": looked.client + looked.server for word, looked in looks.items()}
+        self.rows.append({"figure": "backlog", "server": "postroad", "run": name, "messages": one.messages,
+                          "destinations": one.destinations, **values, **cpu})  # fmt: skip
 
     def _add(self, figure: str, kind: Kind, repetition: int, **values: object) -> None:
         self.rows.append({"figure": figure, "server": kind.name, "repetition": repetition, **values})
