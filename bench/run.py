@@ -31,7 +31,6 @@ from bench.measure import Cores, allow_many_files, file_system, is_in_memory, ma
 from bench.peers import BenchError, Kind, Server, Tls
 from bench.report import Row, report
 
-
 FULL_BACKLOG = Backlog(100_000, 1000)
 
 
