@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import socket
 import ssl
@@ -16,6 +17,8 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 import trustme
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import postroad
 from postroad.delivery.dialling import Dialling
@@ -160,6 +163,40 @@ def test_what_a_header_does_not_say_is_asked_for(header: bytes, complaint: str) 
     with pytest.raises(MessageError, match=complaint) as fault:
         composed(header + b"\r\nhello\r\n")
     assert fault.value.hint
+
+
+ODD = [
+    "a",
+    "@",
+    "b.example",
+    " ",
+    ",",
+    ";",
+    "<",
+    ">",
+    '"',
+    "\\",
+    "(",
+    ")",
+    ":",
+    "[",
+    "]",
+    "=?utf-8?q?a?=",
+    ".",
+    "é",
+    "\u3000",
+]
+
+
+@given(st.lists(st.sampled_from(ODD), max_size=14).map("".join))
+@settings(max_examples=500)
+@example('"')
+@example(".:é@=?utf-8?q?a?=>:[")
+@example("\u3000a:.,.\t<")
+@example("." * 2000 + "(" * 3000)
+def test_no_field_is_our_bug(field: str) -> None:
+    with contextlib.suppress(MessageError):
+        composed(f"From: me@example.com\r\nTo: {field}\r\n\r\nhello\r\n")
 
 
 def test_a_resent_message_goes_to_whom_it_is_resent() -> None:
@@ -793,6 +830,20 @@ def test_the_dialogue_is_heard_as_it_happens(server_tls: ssl.SSLContext) -> None
     assert ("MAIL", "555") in answers
     assert answers[-2:] == [("CONTENT", "250"), ("QUIT", "221")]
     assert [one.step.parameters for one in heard if one.step is not None] == [("RET",)]
+
+
+def test_a_second_connection_in_clear_is_shown_as_such(server_tls: ssl.SSLContext) -> None:
+    """The handshake succeeds, the host hangs up at EHLO, and opportunistic TLS goes on in clear."""
+    heard: list[Heard] = []
+    script = Script(
+        tls=server_tls, replies={"EHLO": lambda line: CUT if script.inside[-1] else b"250-a\r\n250 STARTTLS\r\n"}
+    )
+    assert sent(script, tls="opportunistic", listener=heard.append).accepted
+    second = [one.text.startswith("connecting to") for one in heard]
+    behind = heard[len(second) - second[::-1].index(True) :]
+    assert not any(one.tls for one in behind)
+    answers = [(one.command, one.reply[:3]) for one in behind if one.reply]
+    assert answers[:3] == [("CONNECT", "220"), ("EHLO", "250"), ("MAIL", "250")]
 
 
 def test_each_line_of_a_long_reply_belongs_to_its_command() -> None:

@@ -205,8 +205,13 @@ def _resent(fields: Sequence[Field]) -> bool:
 
 def addresses_of(field: Field) -> list[Mailbox]:
     """The mailboxes of an address field, as they stand there; raises MessageError for one that only seems to be."""
-    header: Any = _REGISTRY(field.name.title(), field.value)
-    specs = [address.addr_spec for address in getattr(header, "addresses", ())]
+    try:
+        header: Any = _REGISTRY(field.name.title(), field.value)
+        specs = [address.addr_spec for address in getattr(header, "addresses", ())]
+    except Exception as fault:  # whatever the email package stumbles over: it has many ways
+        raise MessageError(
+            f"{field.name.title()}: no addresses: {field.value[:60]!r}", "mend the field, or name them"
+        ) from fault
     return [_standing(spec, field) for spec in specs if spec not in ("", "<>")]
 
 

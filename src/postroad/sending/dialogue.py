@@ -39,13 +39,17 @@ DialogueListener = Callable[[Heard], None]
 
 
 class Dialogue:
-    """Pairs the lines of one connection with the commands that they answer, and passes them on."""
+    """Pairs the lines of one connection after the other with the commands that they answer, and passes them on."""
 
     def __init__(self, listener: DialogueListener, since: Callable[[], float], octets: int) -> None:
         """``since`` gives the seconds since the beginning; ``octets``: how large the content is."""
         self._listener = listener
         self._since = since
         self._octets = octets
+        self._begin()
+
+    def _begin(self) -> None:
+        """A new connection: nothing of an earlier one holds, such as one whose TLS did not come about."""
         self._due: deque[str] = deque(("CONNECT",))
         self._last = "CONNECT"
         self._lines: list[str] = []
@@ -68,7 +72,9 @@ class Dialogue:
             case "S":
                 self._answered(line)
             case _:
-                if line.startswith("TLS"):
+                if line.startswith("connecting to "):
+                    self._begin()
+                elif line.startswith("TLS"):
                     self.tls = True
                 if line.startswith("content"):
                     self._due.append("CONTENT")
