@@ -617,6 +617,18 @@ def test_the_mail_goes_out_although_nobody_reads_the_dialogue_to_its_end() -> No
     assert (child.returncode, errors, len(script.contents)) == (0, b"", 1)
 
 
+def test_the_mail_goes_out_although_the_dialogue_has_no_room() -> None:
+    script = Script()
+    with playing(script), Path("/dev/full").open("wb") as full:
+        command = [
+            *(sys.executable, "-m", "postroad", "send"),
+            *("--server", f"127.0.0.1:{script.port}", "--to", "a@example.net"),
+        ]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, len(script.contents)) == (0, 1)
+    assert ended.stderr == b"warning: the dialogue cannot be shown any more: No space left on device\n"
+
+
 def test_other_verbs_pay_nothing_for_it() -> None:
     code = (
         "import sys; from postroad.cli.main import main; main(['version']);"

@@ -139,8 +139,12 @@ class Printer:
     def _write(self, text: str) -> None:
         try:
             print(text if self._draws else text.translate(_PLAIN), flush=True)
-        except BrokenPipeError:  # who read us has seen enough; the mail is sent all the same
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        except OSError as fault:  # the mail is sent all the same
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.close(nowhere)
+            if not isinstance(fault, BrokenPipeError):  # else who read us has seen enough
+                say("warning", f"the dialogue cannot be shown any more: {fault.strerror}")
 
     # --- at the end
 
