@@ -1,8 +1,9 @@
-"""`deliver = "smtp:HOST:PORT"`: what the next hop takes is gone, what it defers is tried again, what it refuses is held."""
+"""`deliver = "smtp:HOST:PORT"`: what the next hop takes is gone, what it defers is tried again, what it refuses is told."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import socket
 import subprocess
@@ -28,6 +29,8 @@ def config(port: int, schedule: str = '["1s"]') -> str:
         [[domain]]
         name = "example.com"
         deliver = "smtp:127.0.0.1:{port}"
+        [outbound]
+        via = "hold"
         [retry]
         schedule = {schedule}
         """
@@ -138,20 +141,26 @@ def test_what_is_deferred_after_its_content_is_tried_again(server: ServerProcess
     assert sink.asked == ["bob@example.com"] * 2
 
 
-def test_what_is_refused_is_held_and_shown(server: ServerProcess, sink: Sink) -> None:
+def test_what_is_refused_is_told_to_the_sender_and_shown(server: ServerProcess, sink: Sink) -> None:
     sink.use(lambda word: "550 5.1.1 no such mailbox" if word == "gone@example.com" else "")
     send(server, "gone@example.com", "bob@example.com")
-    held = until(lambda: (found := recipient_of(server, "gone@example.com"))["state"] == "held" and found, "it is held")
-    assert held["reply"] == {"code": 550, "enhanced": "5.1.1", "text": ["no such mailbox"]}
+    (failed,) = until(lambda: server.log("failed"), "it has failed")
+    lines = [
+        json.loads(line)
+        for line in server.cli("log", "--json", "--message", failed["message"]).stdout.split("\n")
+        if line
+    ]
+    assert {(line["to"], line["outcome"]) for line in lines} == {
+        ("gone@example.com", "failed"),
+        ("bob@example.com", "delivered"),
+    }
+    (refusal,) = [line["reply"] for line in lines if line["outcome"] == "failed"]
+    assert refusal == {"code": 550, "enhanced": "5.1.1", "text": ["no such mailbox"]}
     assert [each.recipients for each in sink.arrived] == [["bob@example.com"]]
-    (row,) = server.messages(to="gone@example.com")
-    (attempt,) = server.get(f"/inbox/{row['id']}/journal")["attempts"]
-    assert {result["outcome"] for result in attempt["results"]} == {"held", "delivered"}
-    assert server.raw(row["id"]).endswith(CONTENT), "nothing of it is lost"
-    assert (
-        "550 5.1.1" in server.cli("inbox", "show", row["id"]).stdout
-        or "held" in server.cli("inbox", "show", row["id"]).stdout
-    )
+    (report,) = [row for row in server.messages() if row["from"] == ""]
+    raw = server.raw(report["id"])
+    assert b"Action: failed" in raw and b"Diagnostic-Code: smtp; 550 5.1.1 no such mailbox" in raw
+    assert "550 5.1.1" in server.cli("queue", "why", failed["message"]).stdout
 
 
 def test_no_answer_at_all_is_tried_again(server: ServerProcess, next_hop: Sink) -> None:
@@ -181,7 +190,7 @@ def test_what_the_next_hop_says_forges_no_line_of_the_log(server: ServerProcess,
     )
     send(server, "bob@example.com")
     send(server, '"say \\" level=error x"@example.com')
-    until(lambda: server.log("held") and sink.arrived and server.log("delivered"), "both are settled")
+    until(lambda: server.log("failed") and sink.arrived and server.log("delivered"), "both are settled")
     written = server.new_log
     assert all(character.isprintable() or character == "\n" for character in written)
     assert len(server.log()) == written.count("\n")
