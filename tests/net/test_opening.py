@@ -329,13 +329,54 @@ def test_a_password_does_not_leave_this_machine_in_clear(run: Run, authority: tr
         async with host(play) as (port, peers):
             endpoints = [Endpoint(Target("host.example", port), "0.0.0.0")]
             wanted: dict[str, Any] = {"account": "kana", "password": "secret"}
-            with pytest.raises(ConnectFault, match="not sent in clear") as caught:
-                await SmtpClient.connect_to(endpoints, options(**wanted))
-            assert caught.value.stage == "AUTH"
-            assert not any(line.startswith(b"AUTH") for line in peers[0].heard)
+            for tls, words in (
+                (UseTls.OPPORTUNISTIC, "TLS is required to log in"),
+                (UseTls.NEVER, "not sent in clear"),
+            ):
+                with pytest.raises(ConnectFault, match=words):
+                    await SmtpClient.connect_to(endpoints, options(**wanted, tls=tls))
+                assert not any(line.startswith(b"AUTH") for peer in peers for line in peer.heard)
             client = await SmtpClient.connect_to(endpoints, options(**wanted, auth_in_clear=True))
             assert client.engine.authenticated
             client.abort()
+
+    run(work())
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_a_password_does_not_go_to_a_stranger_inside_opportunistic_tls(
+    run: Run, authority: trustme.CA, implicit: bool
+) -> None:
+    """Whoever sits on the way can make a certificate: any will do for mail, but not for a password."""
+
+    async def log_in(peer: Peer) -> None:
+        if await peer.hear():
+            await peer.say(b"250-host.example\r\n250 AUTH PLAIN\r\n")
+        if await peer.hear():
+            await peer.say(b"235 ok\r\n")
+        await peer.reader.read()
+
+    async def play(peer: Peer) -> None:
+        if not implicit:
+            await peer.greet(b"STARTTLS")
+            await peer.hear()
+            await peer.say(b"220 go\r\n")
+        await peer.writer.start_tls(server_side(authority, "host.example"))
+        if implicit:
+            await peer.say(b"220 hi\r\n")
+        await log_in(peer)
+
+    async def work() -> None:
+        async with host(play) as (port, peers):
+            endpoints = [Endpoint(Target("host.example", port), "0.0.0.0")]
+            wanted: dict[str, Any] = {"account": "kana", "password": "secret", "implicit_tls": implicit}
+            with pytest.raises(ConnectFault, match="certificate not accepted"):
+                await SmtpClient.connect_to(endpoints, options(**wanted))
+            assert len(peers) == 1
+            for more in ({"verifying": trusting(authority)}, {"tls": UseTls.REQUIRED}):
+                client = await SmtpClient.connect_to(endpoints, options(**wanted, **more))
+                assert client.engine.authenticated
+                client.abort()
 
     run(work())
 

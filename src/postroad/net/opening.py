@@ -1,7 +1,7 @@
 """How a session begins: connection, greeting, EHLO, TLS, AUTH; each step that fails is a ConnectFault with its stage.
 
-The password goes to another machine inside TLS only (unless the options say otherwise): an attacker on the way who
-breaks opportunistic TLS would read it.
+The password goes to another machine inside TLS only, and where opportunistic TLS was asked for, to one that has proved its
+name only (unless the options say otherwise): an attacker on the way who breaks opportunistic TLS would read it.
 """
 
 from __future__ import annotations
@@ -104,11 +104,15 @@ class Opening:
                 raise self._refusal(event, "STARTTLS")
             if self._tls in _FIRM:
                 reply = event.reply if isinstance(event, Replied) else None
-                raise self._fault("TLS is required here and STARTTLS was refused", reply)
+                raise self._fault(f"TLS is required {self._where} and STARTTLS was refused", reply)
             self.security = "in clear, since STARTTLS was refused"
         elif self._tls in _FIRM:
             self._stage = "STARTTLS"
-            raise self._fault("TLS is required here and the host offers none")
+            raise self._fault(f"TLS is required {self._where} and the host offers none")
+
+    @property
+    def _where(self) -> str:
+        return "here" if self._options.tls is self._tls else "to log in"
 
     async def _handshake(self) -> None:
         self._stage = "STARTTLS"
@@ -137,7 +141,7 @@ class Opening:
     async def _authenticate(self) -> None:
         self._stage = "AUTH"
         options, engine = self._options, self.conversation.engine
-        if not engine.tls and not options.auth_in_clear and not _is_here(self._endpoint):
+        if not engine.tls and not options.auth_in_clear and not is_here(self._endpoint):
             raise self._fault("the password is not sent in clear, and there is no TLS")
         mechanisms = usable_mechanisms(engine.announced, options.mechanisms)
         for mechanism in mechanisms:
@@ -165,7 +169,16 @@ class Opening:
         return kind(message, str(self._endpoint), reply, transcript.text(), self._stage, seconds)
 
 
-def _is_here(endpoint: Endpoint) -> bool:
+def manners(options: ClientOptions, endpoint: Endpoint) -> tuple[UseTls, ...]:
+    """How an address is tried: once, or once more in clear when opportunistic TLS did not come about."""
+    if options.tls is not UseTls.OPPORTUNISTIC:
+        return (options.tls,)
+    if options.account and options.until == "AUTH" and not options.auth_in_clear and not is_here(endpoint):
+        return (UseTls.VERIFIED,)
+    return (UseTls.OPPORTUNISTIC,) if options.implicit_tls else (UseTls.OPPORTUNISTIC, UseTls.NEVER)
+
+
+def is_here(endpoint: Endpoint) -> bool:
     """Whether what is said stays on this machine."""
     if endpoint.target.path:
         return True

@@ -16,7 +16,7 @@ from postroad.errors import RemoteProtocolError
 from postroad.net.client_options import ClientOptions, ConnectFault, ConnectStage, Letter, Listener, TlsFault
 from postroad.net.connecting import Endpoint, Target, endpoints_of, reason_of
 from postroad.net.conversation import Fault
-from postroad.net.opening import Opening
+from postroad.net.opening import Opening, manners
 from postroad.net.tls import TlsFacts
 from postroad.net.use_tls import UseTls
 from postroad.replies import Reply
@@ -85,7 +85,7 @@ class SmtpClient:
         last = ConnectFault("there is no address to connect to")
         told: list[str] = []
         for endpoint in endpoints:
-            for tls in _manners(options):
+            for tls in manners(options, endpoint):
                 opening = Opening(endpoint, options, tls)
                 try:
                     await opening.run()
@@ -97,7 +97,7 @@ class SmtpClient:
                     if not isinstance(fault, TlsFault):
                         break
                 else:
-                    if tls is not options.tls:
+                    if tls is UseTls.NEVER and options.tls is not UseTls.NEVER:
                         opening.security = f"in clear, since {last.message}"
                     return cls(opening, str(endpoint), "\n".join(told))
         seconds = asyncio.get_running_loop().time() - started
@@ -224,12 +224,6 @@ class SmtpClient:
             transaction.hear(event)
             if self.engine.state is State.CLOSED:
                 return
-
-
-def _manners(options: ClientOptions) -> tuple[UseTls, ...]:
-    """How an address is tried: once, or once more in clear when opportunistic TLS did not come about."""
-    falls_back = options.tls is UseTls.OPPORTUNISTIC and not options.implicit_tls
-    return (UseTls.OPPORTUNISTIC, UseTls.NEVER) if falls_back else (options.tls,)
 
 
 def _told(fault: ConnectFault) -> str:

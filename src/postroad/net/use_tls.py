@@ -10,7 +10,7 @@ class UseTls(Enum):
 
     NEVER = "never"
     OPPORTUNISTIC = "opportunistic"
-    """When offered, with any certificate; in clear when the handshake fails."""
+    """When offered, with any certificate; in clear when the handshake fails. For a password to another machine: VERIFIED."""
     REQUIRED = "required"
     """Or no mail; any certificate."""
     VERIFIED = "verified"
