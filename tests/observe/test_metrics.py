@@ -57,6 +57,12 @@ def test_attempts_tell_outcome_time_steps_and_doubt() -> None:
     assert found["postroad_smtp_replies_total", heard] == 1
 
 
+def test_our_own_replies_were_not_heard_from_anybody() -> None:
+    metrics = Metrics()
+    metrics.settled([entry(0.0, Result(0, Outcome.FAILED, Reply(556, "no mail there", "5.1.10")))])
+    assert not any(name == "postroad_smtp_replies_total" for name, _ in scraped(metrics))
+
+
 def test_the_queue_and_the_release() -> None:
     found = scraped(Metrics())
     assert found["postroad_queue_recipients", (("state", "queued"),)] == 3

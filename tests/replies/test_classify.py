@@ -48,6 +48,7 @@ def said(reply: Reply | str, **known: str) -> Classification:
         ("452 4.5.3 Error: too many recipients", "too-many-recipients", "split-recipients"),
         ("555 5.5.4 Unsupported option: HOLDFOR=60", "parameters-refused", "drop-parameter"),
         ("455 4.5.4 RET cannot be honoured right now, try again later", "parameters-refused", "drop-parameter"),
+        ("455 4.5.4 SMTPUTF8 cannot be accommodated now", "parameters-refused", "retry-later"),
         ("455 4.5.3 Too many recipients", "too-many-recipients", "split-recipients"),
         ("432 4.7.12 A password transition is needed", "login-failed", "login"),
         ("459 4.5.0 Node example.org not allowed", "policy-violation", "contact-provider"),

@@ -19,6 +19,9 @@ BEFORE = 'hostname = "h.example"\nstate = "/tmp/s"\n[mx]\nlisten = ["127.0.0.1:2
         (BEFORE + '[web]\nlisten = ["127.0.0.1:8025"]\n', "[web]"),
         (BEFORE.replace("/tmp/s", "/tmp/t"), "state"),
         ('user = "mail"\n' + BEFORE, "user"),
+        (BEFORE + '[outbound]\nresolver = ["192.0.2.1"]\n', "outbound.resolver"),
+        (BEFORE + "[outbound]\nconnections_per_site = 3\n", "outbound.connections_per_site"),
+        (BEFORE + '[reports]\nlanguage = "ja"\n', "[reports]"),
         (BEFORE + '[tls]\ncert = "/c.pem"\nkey = "/k.pem"\n', "[tls]"),
     ],
 )
@@ -36,6 +39,9 @@ def test_what_needs_a_restart_is_refused(text: str, named: str) -> None:
         BEFORE.replace("[mx]", '[mx]\ntrusted_networks = ["192.0.2.0/24"]'),
         BEFORE + '[[domain]]\nname = "example.com"\ndeliver = "hold"\n',
         BEFORE + "[limits]\nrecipients = 200\n",
+        BEFORE + '[outbound]\nvia = "smtp:192.0.2.1:25"\ntls = "verify"\n',
+        BEFORE + '[[destination]]\nname = "b.example"\nexpire = "1d"\n',
+        BEFORE + '[journal]\nkeep = "1d"\n',
     ],
 )
 def test_the_rest_may_change(text: str) -> None:

@@ -76,7 +76,7 @@ class Metrics:
             for result in attempt.results:
                 self._attempts[result.outcome.value] += 1
                 self._uncertain += result.uncertain
-                if result.reply is not None:
+                if result.reply is not None and result.stage:  # without a stage it is our own
                     self._reply("heard", result.stage, result.reply)
 
     def _reply(self, direction: Direction, verb: str, reply: Reply) -> None:

@@ -25,6 +25,10 @@ def _fixed(before: Settings, now: Settings) -> list[tuple[str, object, object]]:
         ("[web]", before.web, now.web),
         ("limits.min_free", before.limits.min_free, now.limits.min_free),
     ]
+    opened = ("resolver", "allow_networks", "source", "port", "ipv4", "ipv6")
+    for name in (*opened, "connections", "connections_per_site", "rate"):
+        fixed.append((f"outbound.{name}", getattr(before.outbound, name), getattr(now.outbound, name)))
+    fixed.append(("[reports]", before.reports, now.reports))
     was, is_now = dict(before.listeners), dict(now.listeners)
     for role in dict.fromkeys((*was, *is_now)):
         first, second = was.get(role), is_now.get(role)
