@@ -561,6 +561,16 @@ def test_garbage_on_the_wire_is_a_temporary_fault(raw: bytes, run: Loop) -> None
     assert isinstance(fault, DnsTemporary)
 
 
+def test_txt_records_are_joined_from_their_strings(run: Loop) -> None:
+    zone = {"example.test": {"TXT": ['"v=spf1 " "-all"', '"other"']}}
+
+    async def work() -> tuple[bytes, ...]:
+        async with DnsStub(zone) as stub:
+            return (await Resolver([stub.address]).txt("Example.test")).records
+
+    assert sorted(run(work())) == [b"other", b"v=spf1 -all"]
+
+
 # --- which servers
 
 

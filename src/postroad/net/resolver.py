@@ -1,4 +1,4 @@
-"""Questions to the DNS: MX and address records by way of the system's (or the given) recursive resolvers.
+"""Questions to the DNS: MX, address, PTR and TXT records by way of the system's (or the given) recursive resolvers.
 
 Promise: every question ends within ``total_timeout`` seconds in an answer or in one of the DnsError below, whatever
 octets come back; a name that is no host name is never asked; answers are cached as long as their TTL says, within
@@ -34,6 +34,7 @@ __all__ = [
     "NoData",
     "Resolver",
     "Timeouts",
+    "TxtAnswer",
 ]
 
 #: Seconds: how long an answer, a denial and a failure are believed at most. A denial without SOA is not kept at all
@@ -76,6 +77,16 @@ class AddressAnswer:
     secure: bool = False
     note: str = ""
     """What went wrong for one of the versions, when the other gave addresses."""
+
+
+@dataclass(frozen=True, slots=True)
+class TxtAnswer:
+    """The TXT records of a name, in the order of the answer."""
+
+    name: str
+    records: tuple[bytes, ...]
+    """Each with its strings joined, as SPF, DKIM and DMARC read them (RFC 7208 section 3.3); a stranger's octets."""
+    secure: bool = False
 
 
 class Resolver:
@@ -133,6 +144,11 @@ class Resolver:
         facts = await self._facts(reverse, dns.rdatatype.PTR)
         names = dict.fromkeys(_text(each.target) for each in facts.records)
         return tuple(name for name in names if is_host_name(name))
+
+    async def txt(self, name: str) -> TxtAnswer:
+        """The TXT records of ``name``; raises like ``mx``."""
+        facts = await self._facts(name, dns.rdatatype.TXT)
+        return TxtAnswer(facts.name, tuple(b"".join(each.strings) for each in facts.records), facts.secure)
 
     async def close(self) -> None:
         """Give up what is under way: whoever waits gets DnsTemporary."""

@@ -1,0 +1,27 @@
+"""Diagnosis: what a server's behaviour, a bounce or a log means, and what to do about it.
+
+Nothing is imported before a name of it is used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from postroad.diagnosis.diagnosing import Diagnosis as Diagnosis
+    from postroad.diagnosis.diagnosing import diagnose as diagnose
+    from postroad.diagnosis.diagnosing import diagnose_sync as diagnose_sync
+
+_HOMES = dict.fromkeys(("Diagnosis", "diagnose", "diagnose_sync"), "postroad.diagnosis.diagnosing")
+
+
+def __getattr__(name: str) -> Any:
+    """A name of the public API, imported when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,188 @@
+"""The probe against the table of faulty servers: each is told apart, and nothing else is complained about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+
+from postroad.diagnosis.diagnosing import Diagnosis, Progress, diagnose
+from postroad.diagnosis.findings import Finding, Level
+from postroad.diagnosis.watching import Waits
+from postroad.net.resolver import Resolver, Timeouts
+from tests.diagnosis.certificates import HOST, trusted
+from tests.diagnosis.faulty_servers import TABLE, Faulty, Talk, full_backlog, serving
+from tests.dns_stub import DnsStub, Fault
+
+QUICK = Waits(connect=1.5, greeting=1.0, answer=1.0, tls_trial=0.7, quit=0.5, total=20.0, slow=0.3)
+ZONE = {HOST: {"A": ["127.0.0.1"]}}
+
+
+async def look(port: int, row: Faulty = Faulty("", ""), **more: object) -> Diagnosis:
+    async with DnsStub(ZONE) as stub:
+        wishes = {
+            "role": row.role,
+            "port": port,
+            "implicit_tls": row.implicit,
+            "rcpt": row.rcpt,
+            "probe_relay": row.relay,
+            "hello": "me.example.test",
+            "host_only": True,
+            "tls_ca": trusted(),
+            "waits": QUICK,
+            "resolver": Resolver([stub.address]),
+            **more,
+        }
+        return await diagnose(HOST, **wishes)  # type: ignore[arg-type]
+
+
+def grave(findings: Iterable[Finding]) -> list[Finding]:
+    return [one for one in findings if one.level >= Level.WARN]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+def test_each_fault_is_told_apart(row: Faulty) -> None:
+    async def run() -> Diagnosis:
+        async with serving(row.serve) as port:
+            return await look(port, row)
+
+    diagnosis = asyncio.run(run())
+    findings = diagnosis.all_findings
+    told = {one.id: one for one in findings}
+    assert row.expect in told, [(one.id, one.seen) for one in findings]
+    one = told[row.expect]
+    assert one.level.label == row.level
+    assert row.says in one.seen
+    others = {each.id for each in grave(findings)} - {row.expect}
+    assert others == set(row.also)
+
+
+def test_dropped_packets() -> None:
+    async def run() -> Diagnosis:
+        with full_backlog() as port:
+            return await look(port)
+
+    (one,) = grave(asyncio.run(run()).all_findings)
+    assert one.id == "connect.timeout"
+    assert one.waited == pytest.approx(QUICK.connect, abs=1.0)
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_a_good_server_is_clean(implicit: bool) -> None:
+    inside = Talk().inside.replace(b"250 DSN", b"250-DSN\r\n250 AUTH PLAIN")
+    good = Talk(implicit=implicit, inside=inside if implicit else Talk().inside)
+
+    async def run() -> Diagnosis:
+        async with serving(good) as port:
+            role = "submission" if implicit else "mx"
+            return await look(port, Faulty("", "", implicit=implicit, role=role, relay=not implicit))
+
+    diagnosis = asyncio.run(run())
+    assert grave(diagnosis.all_findings) == []
+    ids = [one.id for one in diagnosis.all_findings]
+    assert {"connect.ok", "greeting.ok", "ehlo.inside" if not implicit else "ehlo.ok", "tls.ok", "cert.ok"} <= set(ids)
+    assert ("relay.ok" in ids) is not implicit
+
+
+def test_few_connections_and_no_data() -> None:
+    """A stranger's server hears what is needed, QUIT at the end, and never DATA or a recipient that was not asked for."""
+    heard: list[bytes] = []
+    connections = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        writer.write(b"220 mx.example.test ESMTP\r\n")
+        while line := await reader.readline():
+            heard.append(line)
+            writer.write(b"221 bye\r\n" if line.startswith(b"QUIT") else b"250 mx.example.test\r\n")
+
+    async def run() -> None:
+        async with serving(handler) as port:
+            await look(port)
+
+    asyncio.run(run())
+    assert connections == 1
+    assert heard == [b"EHLO me.example.test\r\n", b"QUIT\r\n"]
+
+
+@pytest.mark.parametrize(("role", "tls", "most"), [("mx", "good", 1), ("mx", "self-signed", 2)])
+def test_connections_are_counted(role: str, tls: str, most: int) -> None:
+    count = 0
+    good = Talk(tls=tls)
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal count
+        count += 1
+        await good(reader, writer)
+
+    async def run() -> None:
+        async with serving(handler) as port:
+            await look(port)
+
+    asyncio.run(run())
+    assert count == most
+
+
+@pytest.mark.parametrize(
+    ("zone", "faults", "expected"),
+    [
+        ({}, {}, "name.not-found"),
+        ({HOST: {"TXT": ['"x"']}}, {}, "name.no-address"),
+        ({}, {HOST: Fault(rcode="SERVFAIL")}, "name.dns-failed"),
+    ],
+)
+def test_names_that_lead_nowhere(
+    zone: dict[str, dict[str, list[str]]], faults: dict[str, Fault], expected: str
+) -> None:
+    async def run() -> Diagnosis:
+        async with DnsStub(zone, faults) as stub:
+            resolver = Resolver([stub.address], timeouts=Timeouts(0.2, 0.5, 1))
+            return await diagnose(HOST, resolver=resolver, waits=QUICK, host_only=True)
+
+    diagnosis = asyncio.run(run())
+    assert [one.id for one in diagnosis.findings] == [expected]
+    assert diagnosis.hosts == ()
+    assert diagnosis.level is Level.ERROR
+
+
+def test_an_address_that_is_not_to_be_dialled() -> None:
+    async def run() -> Diagnosis:
+        return await look(25, objection=lambda address: "a loopback address")
+
+    diagnosis = asyncio.run(run())
+    assert [one.id for one in diagnosis.findings] == ["name.not-dialled"]
+    assert diagnosis.hosts == ()
+
+
+def test_secrets_stay_in_tls_and_out_of_the_transcript() -> None:
+    inside = Talk().inside.replace(b"250 DSN", b"250-DSN\r\n250 AUTH PLAIN")
+
+    async def run(talk: Talk) -> Diagnosis:
+        async with serving(talk) as port:
+            return await look(port, Faulty("", "", role="submission"), user="kana", password="Sesame-opens")
+
+    accepted = asyncio.run(run(Talk(inside=inside)))
+    assert "auth.accepted" in [one.id for one in accepted.all_findings]
+    assert "Sesame" not in accepted.transcript
+    assert "AG" not in accepted.transcript
+    refused = asyncio.run(run(Talk(inside=inside, auth=b"535 5.7.8 no\r\n")))
+    assert "auth.refused" in [one.id for one in refused.all_findings]
+    clear = asyncio.run(run(Talk(ehlo=inside, inside=inside)))
+    assert "auth.not-tried" in [one.id for one in clear.all_findings]
+    assert "AUTH PLAIN" not in clear.transcript.replace("250-AUTH PLAIN", "").replace("250 AUTH PLAIN", "")
+
+
+def test_progress_is_told() -> None:
+    told: list[Progress] = []
+
+    async def run() -> Diagnosis:
+        async with serving(Talk()) as port:
+            return await look(port, listener=told.append)
+
+    diagnosis = asyncio.run(run())
+    steps = [one.step for one in told if one.finding is None]
+    assert steps[:4] == ["dns", "hosts", "connect", "greeting"]
+    assert steps[-1] == "done"
+    assert [one.finding for one in told if one.finding is not None] == list(diagnosis.all_findings)
