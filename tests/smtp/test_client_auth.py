@@ -75,3 +75,19 @@ def test_a_password_shows_nowhere() -> None:
         ("C", "(SASL response)"),
         ("S", "535 no"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "answers"),
+    [
+        ("PLAIN", {b"AUTH": b"500-5.5.2 what is AUTH PLAIN AGthbmEAZ2VoZWlt?\r\n500 5.5.2 I hear AGthbmEAZ2Vo\r\n"}),
+        ("PLAIN", {b"AUTH": b"535 5.7.8 geheim is wrong\r\n"}),
+        ("LOGIN", {b"AUTH": b"334 a\r\n", b"a2": b"334 b\r\n", b"Z2": b"500 what is Z2VoZWlt?\r\n"}),
+    ],
+)
+def test_a_host_that_says_the_password_back_is_not_quoted(mechanism: str, answers: dict[bytes, bytes]) -> None:
+    engine = greeted(b"AUTH PLAIN LOGIN")
+    (event,) = converse(engine, BytesHost(answers), Auth("kana", "geheim", mechanism))
+    for said in (engine.transcript.text(), repr(event).partition("reply=")[2]):
+        assert "***" in said
+        assert not any(secret in said for secret in ("geheim", "Z2Vo", "AGthbmEAZ2"))

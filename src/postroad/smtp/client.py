@@ -285,7 +285,7 @@ class ClientEngine:
         try:
             while (reply := self._framer.next_reply()) is not None:
                 self.progress += 1
-                kept = shortened(reply)
+                kept = shortened(reply if self._auth is None else self._auth.blanked(reply))
                 self.transcript.add(kept)
                 event = self._hear(reply if self._is_hello_due else kept)
                 if event is not None:

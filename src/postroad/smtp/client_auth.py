@@ -1,4 +1,7 @@
-"""The client's side of AUTH PLAIN (RFC 4616) and LOGIN; what cannot be answered is cancelled with ``*``."""
+"""The client's side of AUTH PLAIN (RFC 4616) and LOGIN; what cannot be answered is cancelled with ``*``.
+
+Hosts write what they do not understand into their refusal: what was secret in our line is blanked in the answer too.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,19 @@ from typing import Final
 from postroad.errors import LocalProtocolError, RemoteProtocolError
 from postroad.replies import Reply
 from postroad.smtp.client_commands import Auth, auth_line, check_secret
+from postroad.smtp.reply_framing import with_texts
 
 #: RFC 4954 section 4: an initial response that makes the line longer waits for the first challenge.
 _MAX_LINE: Final = 512
 _PREFERENCE: Final = ("PLAIN", "LOGIN")
+#: Characters that tell something of a secret: fewer may stand in any text.
+_LEAST_TOLD: Final = 6
 
 
 class AuthExchange:
     """One exchange: its first line, then a response to each challenge."""
 
-    __slots__ = ("_cancelled", "_responses", "line", "mechanism")
+    __slots__ = ("_cancelled", "_responses", "_secrets", "line", "mechanism")
 
     def __init__(self, command: Auth, announced: Mapping[str, str]) -> None:
         self.mechanism = usable_mechanisms(announced, (command.mechanism,) if command.mechanism else ())[0]
@@ -34,6 +40,8 @@ class AuthExchange:
         else:  # the prompts of LOGIN are anybody's; its order is fixed
             self._responses = [_encoded(account), _encoded(password)]
             self.line = auth_line(self.mechanism, None)
+        responses = (_encoded(f"\x00{account}\x00{password}"), _encoded(password))
+        self._secrets = [(secret, _LEAST_TOLD) for secret in responses] + [(password, max(len(password), _LEAST_TOLD))]
 
     def respond(self, challenge: str) -> bytes:
         """The line that answers a challenge, with CRLF; ``*`` when nothing is left to say (RFC 4954 section 4).
@@ -46,6 +54,14 @@ class AuthExchange:
             raise RemoteProtocolError("AUTH was cancelled and the host goes on asking")
         self._cancelled = True
         return b"*\r\n"
+
+    def blanked(self, reply: Reply) -> Reply:
+        """The reply without what it tells of our responses, whole or cut off somewhere, and of the password."""
+        text = reply.text
+        for secret, least in self._secrets:
+            for size in range(len(secret), least - 1, -1):
+                text = text.replace(secret[:size], "***")
+        return reply if text == reply.text else with_texts(reply, text.split("\n"))
 
 
 def usable_mechanisms(announced: Mapping[str, str], wanted: Sequence[str] = ()) -> list[str]:

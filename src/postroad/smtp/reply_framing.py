@@ -8,6 +8,7 @@ RemoteProtocolError: a reply that was guessed could be paired with the wrong com
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -36,9 +37,13 @@ def shortened(reply: Reply) -> Reply:
     """The reply as it is worth keeping: a host may explain itself, but not fill our disk, a recipient at a time."""
     if len(reply.text) <= KEPT_CHARACTERS and reply.text.count("\n") < KEPT_LINES:
         return reply
-    texts = reply.text[:KEPT_CHARACTERS].split("\n")[:KEPT_LINES]
+    return with_texts(reply, [*reply.text[:KEPT_CHARACTERS].split("\n")[:KEPT_LINES], "(cut)"])
+
+
+def with_texts(reply: Reply, texts: Sequence[str]) -> Reply:
+    """The reply with other words, a line each."""
     status = "" if reply.enhanced is None else f"{reply.enhanced} "
-    lines = [f"{reply.code}-{status}{text}" for text in texts] + [f"{reply.code} {status}(cut)"]
+    lines = [f"{reply.code}-{status}{text}" for text in texts[:-1]] + [f"{reply.code} {status}{texts[-1]}"]
     return Reply.parse([line.encode("utf-8", "replace") for line in lines])
 
 
