@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import click
@@ -10,6 +11,7 @@ import click
 from postroad.cli.arguments import seconds
 from postroad.cli.client import Server, server_options
 from postroad.cli.columns import as_document, cut, moment, terminal_width, width
+from postroad.cli.log_explain import explain_command
 from postroad.cli.outcome import Exit, Failure
 from postroad.cli.queue_options import Speech, language_option, schema_option, speech
 from postroad.cli.queue_shown import reply_text, short
@@ -23,7 +25,19 @@ _POLL: Final = 50.0
 _ADDRESS: Final = 28
 
 
-@click.command("log")
+def _unless_another(command: Callable[..., None]) -> Callable[..., None]:
+    """Nothing is asked of a server when one of the verbs below was meant."""
+
+    @functools.wraps(command)
+    def alone(*args: Any, **options: Any) -> None:
+        if click.get_current_context().invoked_subcommand is None:
+            command(*args, **options)
+
+    return alone
+
+
+@click.group("log", invoke_without_command=True)
+@_unless_another
 @click.option("-f", "--follow", is_flag=True, help="Go on as attempts are made.")
 @click.option("--message", default="", metavar="ID", help="Only of this message.")
 @click.option("--to", default="", help="Only recipients that hold this.")
@@ -46,7 +60,7 @@ def log_command(
 ) -> None:
     """Show what was tried and what came of it, a line for each attempt and recipient, the newest last.
 
-    With --json one document a line (postroad.log/1).
+    With --json one document a line (postroad.log/1). `postroad log explain FILE` explains the log of a mail server.
     """
     said = speech(lang)
     source = QueueSource(server)
@@ -62,6 +76,9 @@ def log_command(
     while follow:
         page = source.get("/log", {**query, "after": page["next"], "wait": f"{_POLL:g}"}, patience=_POLL)
         _show(page["entries"], said, as_json)
+
+
+log_command.add_command(explain_command)
 
 
 def _show(entries: list[Document], said: Speech, as_json: bool) -> None:

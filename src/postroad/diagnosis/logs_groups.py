@@ -86,12 +86,14 @@ class Groups:
             _join(rest, group)
             del self._groups[group.destination, *key]
 
-    def top(self, limit: int) -> tuple[list[Group], list[Rest]]:
-        """The ``limit`` groups with the highest counts, and the rest, each in falling order of counts."""
-        ordered = sorted(self._groups.values(), key=lambda one: (-one.count, one.destination, one.outcome))
+    def top(self, limit: int, without: str = "") -> tuple[list[Group], list[Rest]]:
+        """The ``limit`` groups with the highest counts, and the rest, each in falling order; none of one outcome."""
+        wanted = [one for one in self._groups.values() if one.outcome != without]
+        ordered = sorted(wanted, key=lambda one: (-one.count, one.destination, one.outcome))
         rests = {
             key: Rest(one.outcome, one.reason, one.count, one.groups, one.first, one.last)
             for key, one in self._rest.items()
+            if one.outcome != without
         }
         for group in ordered[limit:]:
             key = (group.outcome, group.found.reason)
@@ -108,6 +110,10 @@ class Groups:
     def delivered(self) -> dict[str, int]:
         """Deliveries by destination, of the groups that are kept."""
         return {one.destination: one.count for one in self._groups.values() if one.outcome == "delivered"}
+
+    def destinations(self) -> int:
+        """How many destinations have a group."""
+        return len({one.destination for one in self._groups.values()})
 
     def span(self) -> tuple[float, float]:
         """The first and the last moment of all; 0 when no line told."""

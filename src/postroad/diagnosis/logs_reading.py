@@ -42,6 +42,8 @@ class LogLines:
     events: int = 0
     found: list[Reader] = field(default_factory=list)
     """The formats that were met, in the order they were."""
+    writer: str = ""
+    """The format of the newest event."""
     _rest: bytes = b""
     _skipping: bool = False
     """The rest of a line that is too long is still to come."""
@@ -85,6 +87,7 @@ class LogLines:
             self._look(lines)
         if len(self.found) == 1:
             reader = self.found[0]
+            self.writer = reader.name
             for line in sieve(lines, reader.marks):
                 if event := _event(reader, line, self.stamps):
                     self.events += 1
@@ -94,6 +97,7 @@ class LogLines:
             for reader in self.found:
                 if any(mark in line for mark in reader.marks) and (event := _event(reader, line, self.stamps)):
                     self.events += 1
+                    self.writer = reader.name
                     yield event
                     break
 
