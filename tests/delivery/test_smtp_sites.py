@@ -210,6 +210,41 @@ def test_each_recipient_has_its_own_host() -> None:
     assert len(contents) == 2
 
 
+def test_a_host_that_takes_few_in_a_session_gets_the_rest_in_further_ones() -> None:
+    """RFC 9422: else many recipients would wait for as many attempts, and the last of them expire."""
+    contents: list[bytes] = []
+    people = [f"r{number}@example.com" for number in range(7)]
+
+    async def work() -> None:
+        async with SiteOf() as site:
+            await site.add(serving(contents, None, b"LIMITS MAILMAX=1 RCPTMAX=2"))
+            report = await site.deliver(*people)
+            assert fates(report) == [Fate.DELIVERED] * 7
+            assert [len(contents), len(site.peers[0])] == [4, 4]
+
+    run(work())
+
+
+def test_a_host_that_says_no_to_the_rest_is_not_asked_at_once_again() -> None:
+    async def busy(peer: Peer) -> None:
+        await peer.greet(b"LIMITS RCPTMAX=1")
+        for answer in (b"250 ok\r\n", b"250 ok\r\n", b"354 go on\r\n"):
+            await peer.hear()
+            await peer.say(answer)
+        await peer.hear_content()
+        await peer.say(b"250 queued\r\n")
+        await peer.hear()
+        await peer.say(b"421 4.7.0 enough for now\r\n")
+
+    async def work() -> None:
+        async with SiteOf() as site:
+            await site.add(busy)
+            assert fates(await site.deliver("a@example.com", "b@example.com")) == [Fate.DELIVERED, Fate.NOT_NOW]
+            assert len(site.peers[0]) == 1
+
+    run(work())
+
+
 def test_when_all_hosts_are_away_the_last_reason_stands() -> None:
     async def work() -> Report:
         async with SiteOf() as site:

@@ -52,6 +52,8 @@ class Errand:
         self._transcripts: list[str] = []
         self._was_let_in = False
         self._health = Health.UNKNOWN
+        self.goes_on_here = False
+        """Whether the host asked last took as much as it said it takes in one session (MAILMAX of RFC 9422)."""
 
     @property
     def is_over(self) -> bool:
@@ -73,6 +75,9 @@ class Errand:
         self._steps += negotiation.steps
         self._transcripts.append(client.take_transcript())
         self._health = _health(negotiation.settled.values())
+        self.goes_on_here = client.is_spent and any(
+            one.verdict is Verdict.DELIVERED for one in negotiation.settled.values()
+        )
         for number, settled in negotiation.settled.items():
             self._settled[number] = settled
             if settled.verdict is not Verdict.NEXT_HOST:

@@ -71,7 +71,7 @@ class SmtpTransport:
         wanted, unable = wanted_from(consignment.message, await content.needs(), self._clock.wall())
         errand = Errand(consignment, wanted, unable, content.give)
         if not errand.is_over:
-            client = self._idle.take(key)
+            client = None if self._stopped else self._idle.take(key)
             if client is not None:
                 await self._use(client, key, errand, reused=True)
         if not errand.is_over:
@@ -81,18 +81,24 @@ class SmtpTransport:
     async def _try_hosts(self, consignment: Consignment, key: str, errand: Errand) -> None:
         """Over new connections, until everybody is settled or no host is left."""
         for connect, route in self._hosts(consignment):
-            if errand.is_over:
-                break
-            try:
-                client = await self._connect(connect)
-            except _Aborted as fault:
-                errand.abandon(fault.message)
-            except ConnectFault as fault:
-                errand.unreachable(fault)
-            else:
-                if self._heard is not None and route is not None:
-                    self._heard(route, client.engine.announced)
-                await self._use(client, key, errand, reused=False)
+            goes_on = True
+            while goes_on and not errand.is_over:
+                goes_on = await self._try_host(connect, route, key, errand) and errand.goes_on_here
+
+    async def _try_host(self, connect: _Connect, route: Smtp | None, key: str, errand: Errand) -> bool:
+        """Over one new connection; whether there was one."""
+        try:
+            client = await self._connect(connect)
+        except _Aborted as fault:
+            errand.abandon(fault.message)
+        except ConnectFault as fault:
+            errand.unreachable(fault)
+        else:
+            if self._heard is not None and route is not None:
+                self._heard(route, client.engine.announced)
+            await self._use(client, key, errand, reused=False)
+            return True
+        return False
 
     def abort(self, why: str) -> None:
         """Close every connection that is in use or on its way, and make no more."""

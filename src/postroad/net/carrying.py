@@ -20,7 +20,7 @@ async def carry(client: SmtpClient, negotiation: Negotiation, content: Callable[
     connection ended is settled NEXT_HOST: nothing was said about that mail.
     """
     while (plan := negotiation.next_plan()) is not None:
-        if _is_spent(client):
+        if client.is_spent:
             negotiation.give_up("the host takes no more transactions in this session", Verdict.NEXT_HOST)
         elif not await _wait(client, plan.wait):
             negotiation.give_up("the connection ended before this recipient's turn", Verdict.NEXT_HOST)
@@ -55,9 +55,3 @@ async def _wait(client: SmtpClient, seconds: float) -> bool:
         await asyncio.sleep(pause)
         seconds -= pause
     return client.is_usable
-
-
-def _is_spent(client: SmtpClient) -> bool:
-    """RFC 9422 section 4.1: MAILMAX counts what earlier messages used of this session, too."""
-    most = client.engine.limits.mailmax
-    return most is not None and client.engine.mails >= most

@@ -153,10 +153,15 @@ class SmtpClient:
     @property
     def is_usable(self) -> bool:
         """Whether another message may be sent: the session is idle, still open, and below its MAILMAX (RFC 9422)."""
-        most = self.engine.limits.mailmax
-        if self._conversation.is_lost or not self.engine.is_idle or (most is not None and self.engine.mails >= most):
+        if self._conversation.is_lost or not self.engine.is_idle or self.is_spent:
             return False
         return self._is_silent
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the host takes no more messages in this session: MAILMAX of RFC 9422, earlier messages included."""
+        most = self.engine.limits.mailmax
+        return most is not None and self.engine.mails >= most
 
     @property
     def _is_silent(self) -> bool:
