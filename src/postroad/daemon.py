@@ -17,6 +17,7 @@ import postroad
 from postroad.admin import About, Admin, Listening
 from postroad.admin.why import Outlook
 from postroad.errors import PostroadError, SettingsError
+from postroad.net.descriptors import allow_many
 from postroad.net.listener import AddressTaken, listen
 from postroad.net.memory import keep_large_blocks_mapped
 from postroad.net.tls import Certificate
@@ -43,6 +44,7 @@ def run(settings: Settings, ready: Ready | None = None) -> None:
     Raises SettingsError (a port that is taken, a key that cannot be read) and SpoolError (the state is in use).
     """
     keep_large_blocks_mapped()
+    allow_many()
     create_state(settings.state)
     if settings.user:
         hand_over(settings.state, settings.user)

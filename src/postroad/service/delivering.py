@@ -9,6 +9,7 @@ from typing import Final
 from postroad.clock import Clock
 from postroad.delivery.dialling import Dialling
 from postroad.delivery.lane import RunnerLimits
+from postroad.delivery.idle import Keep
 from postroad.delivery.maildir_transport import MaildirTransport
 from postroad.delivery.mx import MxRouting
 from postroad.delivery.next_hops import Conditions, NextHops
@@ -20,6 +21,7 @@ from postroad.delivery.schedule import Schedule, term_of
 from postroad.delivery.smtp_transport import SmtpTransport
 from postroad.delivery.transport import Transport
 from postroad.envelope import Recipient, StoredMessage
+from postroad.net.descriptors import open_at_most
 from postroad.net.own_addresses import answers_on
 from postroad.net.resolver import Resolver
 from postroad.net.smtp_client import ClientOptions
@@ -29,6 +31,10 @@ from postroad.settings import Settings, Terms
 from postroad.spool.interface import Spool
 
 _MINUTE: Final = 60.0
+#: Connections that wait for the next message to their site, in all: fewer than there are busy sites, and hardly any is
+#: still there when its site's turn comes again. At most this part of the descriptors that there are.
+_IDLE: Final = 1000
+_IDLE_PART: Final = 5
 
 
 def schedule(settings: Settings, terms: Terms | None = None) -> Schedule:
@@ -124,7 +130,8 @@ def _smtp(settings: Settings, clock: Clock, hops: NextHops) -> SmtpTransport:
     options = ClientOptions(
         hello=settings.hostname, context=client_context(verify=False), verifying=client_context(verify=True)
     )
-    return SmtpTransport(options, heard=hops.heard, clock=clock, sources=settings.outbound.source)
+    keep = Keep(total=min(_IDLE, open_at_most() // _IDLE_PART))
+    return SmtpTransport(options, keep, hops.heard, clock=clock, sources=settings.outbound.source)
 
 
 def _finder(settings: Settings, clock: Clock, listening: Callable[[], frozenset[tuple[str, int]]]) -> MxRouting:
