@@ -1,0 +1,73 @@
+"""What a mail is before it is read further: a report, a complaint, an automatic answer, a question, or a letter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from postroad.diagnosis.bounce_facts import Form
+from postroad.diagnosis.bounce_mail import Mail
+from postroad.diagnosis.bounce_tables import Tables, has_field
+
+
+def form_of(mail: Mail, known: Tables) -> Form:
+    """What it is by its structure first, then by who writes, then by its words."""
+    if mail.receipt or mail.report_type == "disposition-notification":
+        return "mdn"
+    if mail.feedback or mail.report_type == "feedback-report" or _is_complaint(mail, known):
+        return "arf"
+    if mail.status.strip():
+        return "dsn"
+    text = mail.text.casefold()
+    if _fits(known.challenge, mail.header, text):
+        return "challenge"
+    if is_daemon(mail.header, known) and _tells_of_failure(mail, text, known):
+        return "text"
+    if mail.report_type == "delivery-status":  # the report proper was lost
+        return "text"
+    return "auto-reply" if _is_automatic(mail, text, known) else "mail"
+
+
+def is_daemon(header: Mapping[str, str], known: Tables) -> bool:
+    """Whether a mail program wrote it, by its sender."""
+    if "x-failed-recipients" in header:
+        return True
+    sender = header.get("from", "").casefold()
+    if any(word in sender for word in known.daemons):
+        return True
+    named = ("mail delivery", "mail administrator", "mailer daemon", "mail system", "courier mail server")
+    returned = header.get("return-path", "-").strip()
+    return any(word in sender for word in named) or (
+        returned in ("<>", "") and any(phrase in header.get("subject", "").casefold() for phrase in known.subjects)
+    )
+
+
+def _tells_of_failure(mail: Mail, text: str, known: Tables) -> bool:
+    subject = mail.header.get("subject", "").casefold()
+    return (
+        "x-failed-recipients" in mail.header
+        or any(phrase in subject for phrase in known.subjects)
+        or any(phrase in text for phrase in (*known.failure, *known.delayed))
+        or any(family.fits(mail.header, text, "") for family in known.families)
+    )
+
+
+def _is_complaint(mail: Mail, known: Tables) -> bool:
+    """Some complain without a report: the mail itself comes back with a field of theirs."""
+    return any(has_field(mail.returned, mark) for mark in known.feedback["header"])
+
+
+def _is_automatic(mail: Mail, text: str, known: Tables) -> bool:
+    """RFC 3834 section 5, and what came before it."""
+    header = mail.header
+    if "list-id" in header and not header.get("auto-submitted", "").casefold().startswith("auto-replied"):
+        return False
+    return _fits(known.vacation, header, text[:2_000])
+
+
+def _fits(marks: Mapping[str, tuple[str, ...]], header: Mapping[str, str], text: str) -> bool:
+    subject = header.get("subject", "").casefold()
+    return (
+        any(has_field(header, mark) for mark in marks.get("header", ()))
+        or any(phrase in subject for phrase in marks.get("subject", ()))
+        or any(phrase in text for phrase in marks.get("text", ()))
+    )

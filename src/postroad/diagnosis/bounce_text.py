@@ -1,0 +1,241 @@
+"""Bounces in the words of people: whom a text names as not reached, and what it says about each.
+
+There is no standard for these (RFC 3464 came in 1996 and many never followed), but few shapes: an address at the begin
+of a line, or behind a label, and below it what a host said. Work is bounded: so many lines of so many characters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from postroad.diagnosis.bounce_tables import Tables
+
+MAX_LINES: Final = 1_500
+MAX_LINE: Final = 1_000
+MAX_NAMED: Final = 500
+_MAX_REPLY_LINES: Final = 12
+
+_ADDRESS = re.compile(
+    r'(?:"[^"\n<>]{1,64}"|[A-Za-z0-9!#$%&\'*+/=?^_`{|}~.\u00a1-\u02af-]{1,64})@'
+    r"([A-Za-z0-9\u00a1-\u02af](?:[A-Za-z0-9.\u00a1-\u02af_-]{0,250}[A-Za-z0-9\u00a1-\u02af])?)"
+)
+_FIRST = re.compile(r"[ \t>*]{0,40}[<\"'\[]?")
+_RCPT = re.compile(r"RCPT TO: ?<", re.IGNORECASE)
+_CODE = re.compile(
+    r"(?:(?<![0-9A-Za-z.:\[/#@=_-])|(?<=CODE :)|(?<=code:))(?P<code>[45][0-9][0-9])"
+    r"(?:[ -]|[:,] ?)[ ]{0,4}(?=#?\(?#?[245]\.[0-9]{1,3}\.[0-9]|[A-Za-z<\[\"'(0-9-]|[^\x00-\x7f])"
+)
+_STATUS = re.compile(r"(?<![0-9A-Za-z.])#?([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9]|\.[0-9])")
+_QUOTED = re.compile(  # marks before what a host said
+    r"<<< |<-- |>>> (?=[45][0-9][0-9])|(?:said|replied|reason|returned|response(?: was)?|error code|error_code)[ ]{0,2}: ?['\"]?",
+    re.IGNORECASE,
+)
+_ASKED = re.compile(
+    r"(?:in reply to|after(?: pipelined)?|for|sent:|>>>|-->|sent <<<) {0,3}"
+    r"(?P<verb>end of data|initial connection|RCPT|MAIL|DATA|TEXT|EHLO|HELO|STARTTLS|AUTH|\.(?=\s|\Z))",
+    re.IGNORECASE,
+)
+_VERBS: Final = {"END OF DATA": "CONTENT", "TEXT": "CONTENT", ".": "CONTENT", "INITIAL CONNECTION": "CONNECT"}
+_NAME: Final = r"([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){1,20})"
+_HOSTS: Final = (
+    re.compile(rf"\bhost:? {_NAME}\.?[ ]?[\[(]", re.IGNORECASE),
+    re.compile(rf"while talking to {_NAME}", re.IGNORECASE),
+    re.compile(rf"(?:connect to|of server|via|by|with) {_NAME}\.? ?\[", re.IGNORECASE),
+    re.compile(rf"Remote server \({_NAME}\)", re.IGNORECASE),
+    re.compile(rf"(?:\A|\n|Connected to ){_NAME} (?:does not like|failed after|but )"),
+    re.compile(rf"Giving up on {_NAME}\.(?:\n|\Z)"),
+    re.compile(rf"While communicating with {_NAME}", re.IGNORECASE),
+    re.compile(rf"LastAttemptedServerName={_NAME}"),
+    re.compile(rf"<-- 220[ -]{_NAME}"),
+    re.compile(rf"(?:\A|\n)[ ]{{2,8}}{_NAME} \[[0-9a-fA-F.:]+\]:"),
+    re.compile(rf"\[{_NAME}\.? [0-9a-fA-F.:]+: "),
+    re.compile(rf": \[{_NAME}\], "),
+    re.compile(rf"サーバー {_NAME} の"),
+    re.compile(r" - (mta[A-Za-z0-9.-]{1,200})(?:\n|\Z)"),
+)
+
+
+@dataclass(slots=True)
+class Named:
+    """A recipient that a text names, and the lines about it."""
+
+    address: str
+    lines: list[str]
+
+    @property
+    def text(self) -> str:
+        """The lines as one text."""
+        return "\n".join(self.lines).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a host said, as it is quoted."""
+
+    code: str
+    text: str
+
+
+class BounceText:
+    """A text, cut before the returned message."""
+
+    def __init__(self, text: str, known: Tables) -> None:
+        self._known = known
+        lines = [line[:MAX_LINE] for line in text.split("\n", MAX_LINES)[:MAX_LINES]]
+        self.lines = lines[: self._end(lines)]
+        self.text = "\n".join(self.lines)
+
+    def _end(self, lines: Sequence[str]) -> int:
+        """Where what was sent begins; a mark in the first line is none."""
+        for number, line in enumerate(lines):
+            folded = line.casefold()
+            if number and any(mark in folded for mark in self._known.returned):
+                return number
+        return len(lines)
+
+    # Who is named
+
+    def named(self, surely: Iterable[str], never: frozenset[str]) -> list[Named]:
+        """The recipients: those of the header if there are, else those that the shapes of the text give away.
+
+        ``never`` are addresses that take part in another way, such as the sender's.
+        """
+        surely = list(dict.fromkeys(surely))
+        if surely:
+            return self._split(surely, {address.casefold() for address in surely}, lambda found, _: True)
+        for shape in (self._at_begin, self._behind_rcpt, self._anywhere):
+            found = self._split([], set(), lambda address, place, shape=shape: self._may(address, never) and shape(place))
+            if found:
+                return found
+        return []
+
+    def _may(self, address: str, never: frozenset[str]) -> bool:
+        local = address.casefold().rpartition("@")[0]
+        return address.casefold() not in never and not any(word in local for word in self._known.daemons)
+
+    def _split(self, known: list[str], only: set[str], fits: object) -> list[Named]:
+        """One for each address, with the lines from its own to the next one's."""
+        found = {address.casefold(): Named(address, []) for address in known}
+        current: Named | None = None
+        for line in self.lines:
+            for place in _ADDRESS.finditer(line):
+                address = _trimmed(place[0])
+                key = address.casefold()
+                if only:
+                    if key not in only or not (self._at_begin(place) or current is None):
+                        continue
+                elif not fits(address, place) or len(found) >= MAX_NAMED:  # type: ignore[operator]
+                    continue
+                current = found.setdefault(key, Named(address, []))
+                break
+            if current is not None:
+                current.lines.append(line)
+        return list(found.values())
+
+    def _at_begin(self, place: re.Match[str]) -> bool:
+        """An address that begins its line, or stands behind a label."""
+        before = place.string[: place.start()]
+        if _FIRST.fullmatch(before):
+            return True
+        bare = before.rstrip(" \t<\"'[").casefold()
+        return bare.endswith((":", "：")) and bare.rstrip(" :：").strip(" -*\t").endswith(self._known.labels)
+
+    @staticmethod
+    def _behind_rcpt(place: re.Match[str]) -> bool:
+        return _RCPT.search(place.string[: place.start()]) is not None
+
+    @staticmethod
+    def _anywhere(place: re.Match[str]) -> bool:
+        return not place.string.lstrip().lower().startswith(("message-id:", "from:", "reply-to:", "return-path:"))
+
+
+def _trimmed(address: str) -> str:
+    return address.strip(".'`").removeprefix("mailto:")
+
+
+def addresses_in(value: str) -> list[str]:
+    """The addresses of a header field."""
+    return [_trimmed(found[0]) for found in _ADDRESS.finditer(value[:20_000])]
+
+
+# What is said
+
+
+def reply_in(text: str) -> Reply | None:
+    """The reply of a host that a text quotes: first where a mark says that it is one, else anywhere."""
+    lines = text.split("\n")[:MAX_LINES]
+    marked = _first(lines, marked=True)
+    return marked or _first(lines, marked=False)
+
+
+def _first(lines: Sequence[str], marked: bool) -> Reply | None:
+    for number, line in enumerate(lines):
+        start = 0
+        if marked:
+            mark = _QUOTED.search(line)
+            if mark is None:
+                continue
+            start = mark.end()
+        found = _CODE.search(line, max(start - 1, 0)) or _CODE.match(line, start)
+        if found is not None:
+            return Reply(found["code"], _whole(lines, number, found))
+        if marked and not line[start:].strip() and number + 1 < len(lines):  # the reply stands in the next line
+            below = lines[number + 1]
+            if (found := _CODE.search(below)) is not None:
+                return Reply(found["code"], _whole(lines, number + 1, found))
+    return None
+
+
+def _whole(lines: Sequence[str], number: int, found: re.Match[str]) -> str:
+    """The reply with the lines that belong to it: until an empty one, or one that begins something else."""
+    code = found["code"]
+    kept = [lines[number][found.end() :].strip()]
+    for line in lines[number + 1 : number + _MAX_REPLY_LINES]:
+        bare = line.strip()
+        if not bare or bare.startswith(("<<<", ">>>", "<--", "-->", "---", "...", "Giving up", "I'm not going")):
+            break
+        if bare.startswith(code) and bare[3:4] in ("-", " "):
+            bare = bare[4:].strip()
+        elif _CODE.match(bare) or _FIRST_ADDRESS.match(line):
+            break
+        kept.append(bare)
+    return "\n".join(one for one in kept if one)
+
+
+_FIRST_ADDRESS = re.compile(r"[<\"]?[^\s<>@]{1,64}@[A-Za-z0-9.-]{1,250}[>\"]?:?(?:\s|\Z)")
+
+
+def status_in(text: str) -> str:
+    """The first enhanced status code; ``""`` when there is none."""
+    found = _STATUS.search(text)
+    return found[1] if found else ""
+
+
+def command_in(text: str) -> str:
+    """The verb that was answered, ``""`` when the text does not say."""
+    flat = " ".join(text.split())[:4_000]
+    if "refused to talk to me" in flat or "greeting failed" in flat:
+        return "CONNECT"
+    verb = ""
+    for found in _ASKED.finditer(flat):
+        verb = found["verb"].upper()
+    return _VERBS.get(verb, verb)
+
+
+def host_in(text: str) -> str:
+    """The host that a text says it spoke with."""
+    text = text[:20_000]
+    flat = re.sub(r"\n[ \t]+", " ", text)
+    for pattern in _HOSTS:
+        found = pattern.search(text) or pattern.search(flat)
+        if found is not None:
+            return found[1].strip(".").lower()
+    return ""
+
+
+def flat(text: str, most: int = 2_000) -> str:
+    """One line."""
+    return " ".join(text.split())[:most]
