@@ -8,8 +8,8 @@ from typing import Final
 
 from postroad.clock import Clock
 from postroad.delivery.dialling import Dialling
-from postroad.delivery.lane import RunnerLimits
 from postroad.delivery.idle import Keep
+from postroad.delivery.lane import RunnerLimits
 from postroad.delivery.maildir_transport import MaildirTransport
 from postroad.delivery.mx import MxRouting
 from postroad.delivery.next_hops import Conditions, NextHops
