@@ -56,6 +56,7 @@ def test_what_was_honoured_here_or_is_nobodys_business_stays_behind() -> None:
         ("BY=100;RT", 1099.0, "BY=1;RT"),
         ("BY=100;N", 1150.0, "BY=-50;N"),
         ("BY=100;N", 900.0, "BY=100;N"),
+        ("BY=-999999990;N", 1050.0, "BY=-999999999;N"),
     ],
 )
 def test_the_time_of_by_runs(given: str, now: float | None, remains: str) -> None:

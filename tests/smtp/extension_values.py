@@ -107,6 +107,7 @@ GOOD: list[tuple[Parameter[Any], str | None, Any]] = [
     (HOLDUNTIL, "2029-12-31T19:30:00-04:30", datetime(2030, 1, 1, tzinfo=UTC)),
     (HOLDUNTIL, "2028-02-29T12:00:00Z", datetime(2028, 2, 29, 12, tzinfo=UTC)),
     (BY, "120;R", DeliverBy(120, True, False)),
+    (BY, "+120;R", DeliverBy(120, True, False)),  # RFC 2852 section 4
     (BY, "120;rt", DeliverBy(120, True, True)),
     (BY, "0;N", DeliverBy(0, False, False)),
     (BY, "-999999999;NT", DeliverBy(-999999999, False, True)),
@@ -222,7 +223,7 @@ BAD: list[tuple[Parameter[Any], str | None]] = [
     ),
     *(
         (BY, text)
-        for text in ("+120;R", "1.5;R", "1234567890;R", "--1;N", "-;N", "0;R", "-1;R", "120,R", "120;R\n", "\u0661;R")
+        for text in ("++120;R", "1.5;R", "1234567890;R", "--1;N", "-;N", "0;R", "-1;R", "120,R", "120;R\n", "\u0661;R")
     ),
     *(
         (PRIORITY, text)

@@ -464,6 +464,12 @@ def test_a_host_that_says_how_much_it_takes_is_not_asked_for_more(said: str, siz
         assert negotiation.settled[0].note == "11 octets, 10 at most"
 
 
+@pytest.mark.parametrize("least", ["120", "120,X-OPTION", "120,A,B"])
+def test_a_time_limit_that_the_host_does_not_promise(least: str) -> None:
+    negotiation, host = meet(wanted("BY=60;R"), announced={"DELIVERBY": least})
+    assert (verdicts(negotiation), host.saw) == ([Verdict.FAILED], [])
+
+
 def test_a_time_limit_that_the_host_keeps() -> None:
     _, host = meet(wanted("BY=60;R"), announced={"DELIVERBY": "60"})
     assert host.saw[0] == "MAIL BY=60;R"

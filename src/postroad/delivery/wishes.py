@@ -7,6 +7,7 @@ HOLDUNTIL (the message was held here, RFC 4865 section 3), AUTH= (nobody downstr
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from postroad.address import Mailbox, take_path
@@ -16,7 +17,7 @@ from postroad.replies import Reply
 from postroad.smtp import undeliverable
 from postroad.smtp.commands import read_parameters
 from postroad.smtp.extensions.auth import AUTH
-from postroad.smtp.extensions.deliverby import BY
+from postroad.smtp.extensions.deliverby import BY, LEAST_TIME
 from postroad.smtp.extensions.dsn import ORCPT, OriginalRecipient
 from postroad.smtp.extensions.futurerelease import HOLDFOR, HOLDUNTIL
 from postroad.smtp.extensions.size import SIZE
@@ -80,7 +81,7 @@ def _remaining(wishes: Given, passed: int) -> Given | None:
     kept: dict[Parameter[Any], Any] = {p: value for p, value in wishes if p not in _LEFT_BEHIND}
     time = wishes.get(BY)
     if time is not None and passed:
-        left = type(time)(time.seconds - passed, time.must_return, time.trace)
+        left = replace(time, seconds=max(time.seconds - passed, LEAST_TIME))
         if left.must_return and left.seconds <= 0:
             return None
         kept[BY] = left

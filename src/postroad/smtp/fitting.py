@@ -120,7 +120,7 @@ def _fit_time(fitted: Fitted, wanted: Wanted, announced: Mapping[str, str]) -> N
     if wish is None:
         return
     if BY in fitted.mail:
-        minimum = _number(announced["DELIVERBY"])
+        minimum = _number(announced["DELIVERBY"].partition(",")[0])  # options may follow (RFC 2852 section 3)
         if wish.must_return and wish.seconds < minimum:
             fitted.refuse_all(undeliverable.NEEDS_DELIVERBY, f"the host promises nothing in less than {minimum} s")
     elif DSN.keyword in announced:

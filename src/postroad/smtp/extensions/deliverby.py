@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from postroad.errors import ParameterSyntaxError
 from postroad.smtp.parameters import Extension, OnRefusal, Parameter, Traits
 from postroad.smtp.states import Verb
 
-_BY = re.compile(r"(-?[0-9]{1,9});([NR])(T?)\Z", re.IGNORECASE)
+_BY = re.compile(r"([+-]?[0-9]{1,9});([NR])(T?)\Z", re.IGNORECASE)
+
+#: Section 4: the range of a by-time ends at so many seconds ago.
+LEAST_TIME: Final = -999_999_999
 
 
 @dataclass(frozen=True, slots=True)
