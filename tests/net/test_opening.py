@@ -502,6 +502,19 @@ def test_a_host_that_speaks_in_clear_where_tls_comes_first(run: Run, tls: UseTls
     run(work())
 
 
+def test_a_handshake_that_is_reset_is_told_in_words(run: Run) -> None:
+    async def play(peer: Peer) -> None:
+        await peer.reader.read(10)
+        peer.writer.transport.abort()
+
+    async def work() -> None:
+        async with host(play) as (port, _):
+            with pytest.raises(ConnectFault, match=r"failed: (the connection was reset|Connection reset by peer)"):
+                await connect(port, tls=UseTls.REQUIRED, implicit_tls=True)
+
+    run(work())
+
+
 def test_a_silent_handshake_ends_in_time(run: Run) -> None:
     async def play(peer: Peer) -> None:
         await peer.reader.read()

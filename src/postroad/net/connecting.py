@@ -89,6 +89,8 @@ def reason_of(fault: BaseException) -> str:
         return "no answer in time"
     if isinstance(fault, OSError) and fault.errno is not None:
         return os.strerror(fault.errno) if fault.errno in errno.errorcode else str(fault.strerror)
+    if isinstance(fault, ConnectionResetError) and not str(fault):  # by a host, in the middle of a handshake
+        return "the connection was reset"
     return str(fault) or type(fault).__name__
 
 

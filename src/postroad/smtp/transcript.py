@@ -45,7 +45,6 @@ class Transcript:
         """Forget what was said so far."""
         self._entries.clear()
         self._left_out = 0
-        self._left_out = 0
 
     @property
     def has_refusals(self) -> bool:
