@@ -19,6 +19,7 @@ from postroad.errors import PostroadError
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "serve": ("postroad.cli.serve", "Run the server; without --config a developer's inbox."),
     "send": ("postroad.cli.send", "Send a mail and see the dialogue, every refusal explained."),
+    "diagnose": ("postroad.cli.diagnose", "Look at a mail server or a domain: no 220? what else, and what now."),
     "queue": ("postroad.cli.queue", "What waits, why, and what is to become of it."),
     "log": ("postroad.cli.log", "What was tried and what came of it; -f follows."),
     "inbox": ("postroad.cli.inbox", "List, show, wait for and clear the mail that was caught."),

@@ -273,9 +273,9 @@ class Probe:
         if isinstance(event, Replied) and event.reply.is_positive:
             self._announced(line, event.reply, inside)
             return event.reply
-        fault = self._hello_fault(line, greeted, getattr(event, "reply", None), inside)
-        self._note(fault)
-        if fault.id != "ehlo.not-smtp":  # an FTP server need not name itself as SMTP wants it
+        one = self._hello_fault(line, greeted, getattr(event, "reply", None), inside)
+        self._note(one)
+        if one.id != "ehlo.not-smtp":  # an FTP server need not name itself as SMTP wants it
             self._note_all(greeting.of_name(greeted))
         raise Over
 
