@@ -49,11 +49,13 @@ class Writer:
         read: Callable[[], AsyncIterator[bytes]],
         new_id: Callable[[], MessageId],
     ) -> list[tuple[Draft, bytes]]:
+        if not message.reverse_path:
+            return []
         self.asked.append(attempt)
         if self.fault is not None:
             raise self.fault
         content = b"".join([block async for block in read()])
-        to = NewRecipient(message.reverse_path, "example.net")
+        to = NewRecipient(message.reverse_path, message.reverse_path.rpartition("@")[2])
         return [(Draft(new_id(), "", (to,), START), b"Subject: report\r\n\r\n" + content)]
 
 

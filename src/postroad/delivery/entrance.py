@@ -60,6 +60,8 @@ class Entrance:
         self.routes = Routes({})
         self.on_placed: Callable[[], None] = lambda: None
         """Called when something found its lane, or not, after a look-up."""
+        self.on_turned: Callable[[], None] = lambda: None
+        """Called when mail was put to sleep or woken."""
 
     # --- entering
 
@@ -183,6 +185,8 @@ class Entrance:
                 await _tried(self._standing.turn_away(lane, batches))
             for batch, route in to_hold:
                 await _tried(self._hold(batch, route))
+            if turns:
+                self.on_turned()
 
     async def probe(self) -> None:
         """Let a delivery try every site that is left alone."""
@@ -203,7 +207,8 @@ class Entrance:
 
     def enter_again(self) -> None:
         """All that has not begun finds its way by the routes of now."""
-        for batch in self._take_waiting():
+        to_hold, self._to_hold = self._to_hold, []
+        for batch in (*self._take_waiting(), *(batch for batch, _ in to_hold)):
             self.enter(batch)
 
     async def give_back_all(self) -> None:

@@ -7,6 +7,7 @@ old it is: after a long standstill of this server everything gets one more chanc
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -75,9 +76,8 @@ class Overdue:
                 oldest_first=True,
             )
             page = await self._spool.messages(query)
-            for message in page:
-                await self._look(message, look)
-                after = message.sequence
+            await asyncio.gather(*(self._look(message, look) for message in page))
+            after = page[-1].sequence if page else after
             if len(page) < _PAGE:
                 return after
 

@@ -11,6 +11,8 @@ from postroad.errors import NotFound
 from postroad.spool.interface import MessageQuery, Spool
 
 _PAGE: Final = 500
+#: Destinations that are looked at when the route of all other mail changed.
+_GROUPS: Final = 10_000
 
 
 async def apply_routes(spool: Spool, routes: Routes, clock: Clock) -> None:
@@ -24,6 +26,15 @@ async def apply_routes(spool: Spool, routes: Routes, clock: Clock) -> None:
                 await spool.release(MessageQuery(destination=destination), now, note)
     if not isinstance(routes.default, Hold):
         await spool.release(MessageQuery(), now, NO_ROUTE)
+        await _release_held(spool, routes, now)
+
+
+async def _release_held(spool: Spool, routes: Routes, now: float) -> None:
+    """What was held by a route of its own that is there no longer, and goes as all other mail."""
+    held = MessageQuery(state=RecipientState.HELD, note=ROUTE_IS_HOLD)
+    for group in await spool.summary("destination", held, _GROUPS):
+        if not isinstance(routes.of(group.key), Hold):
+            await spool.release(MessageQuery(destination=group.key), now, ROUTE_IS_HOLD)
 
 
 async def _hold_queued(spool: Spool, destination: str, route: Hold) -> None:

@@ -82,6 +82,7 @@ class Runner:
         self._entrance = Entrance(spool, clock, self._leases, self._lanes, self._standing, places, self._rule_of)
         self._entrance.routes = routes
         self._entrance.on_placed = self._begin_soon
+        self._entrance.on_turned = self.wake
         self._begins_soon = False
         self._reread = True
         self._look = True  # something may be due that was not when we last looked
@@ -252,7 +253,7 @@ class Runner:
                 raise
         if now >= self._check_leases or self._check_leases > now + self._limits.lease:
             self._check_leases = self._leases.next_check
-            await self._leases.prolong(self._lanes)
+            await self._leases.prolong(job for job in self._lanes if not job.is_over)
         if now >= self._overdue.next:
             await self._overdue.read(self._rules, self._entrance.sleeper())
         await self._entrance.do_chores()
