@@ -26,6 +26,8 @@ class Said:
     """Reply code of the host, ``""`` when no reply is quoted."""
     text: str = ""
     """The reply without its code, or what else is said of the cause; several lines are separated by ``\\n``."""
+    context: str = ""
+    """What the text says to all, for a recipient about whom it says nothing more."""
     host: str = ""
     """Who said it."""
     command: str = ""
@@ -34,8 +36,8 @@ class Said:
     """When, in RFC 3339; ``""`` when it is not told."""
     expired: bool = False
     """It was given up because time was over."""
-    original: str = ""
-    """The address as the sender gave it, where that was another one."""
+    final: str = ""
+    """The address that the failing host knows, where it is another one than the sender's."""
     evidence: str = ""
     """Where it was found: ``status``, ``status+text``, ``text``."""
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from postroad.diagnosis.bounce_facts import Form
 from postroad.diagnosis.bounce_mail import Mail
 from postroad.diagnosis.bounce_tables import Tables, has_field
 
+_FIRST_WORDS: Final = 700
+
 
 def form_of(mail: Mail, known: Tables) -> Form:
     """What it is by its structure first, then by who writes, then by its words."""
     if mail.receipt or mail.report_type == "disposition-notification":
-        return "mdn"
+        return "dsn" if _is_refusal(mail) else "mdn"
     if mail.feedback or mail.report_type == "feedback-report" or _is_complaint(mail, known):
         return "arf"
     if mail.status.strip():
@@ -24,7 +27,24 @@ def form_of(mail: Mail, known: Tables) -> Form:
         return "text"
     if mail.report_type == "delivery-status":  # the report proper was lost
         return "text"
+    if _surely_failed(mail, text, known):
+        return "text"
     return "auto-reply" if _is_automatic(mail, text, known) else "mail"
+
+
+def _is_refusal(mail: Mail) -> bool:
+    """Some refuse by a receipt that says "deleted" (RFC 5429 section 2.1.1)."""
+    words = f"{mail.header.get('auto-submitted', '')} {mail.header.get('subject', '')}".casefold()
+    return "reject" in words and "deleted" in mail.receipt.casefold()
+
+
+def _surely_failed(mail: Mail, text: str, known: Tables) -> bool:
+    """A report of somebody whose name says nothing: its subject and its first lines do."""
+    subject = mail.header.get("subject", "").casefold()
+    if subject.startswith(("fwd:", "fw:")) or text.lstrip().startswith(">"):
+        return False
+    first = text[:_FIRST_WORDS].partition("forwarded message")[0]
+    return any(phrase in subject for phrase in known.subjects) and any(phrase in first for phrase in known.surely)
 
 
 def is_daemon(header: Mapping[str, str], known: Tables) -> bool:
@@ -45,6 +65,7 @@ def _tells_of_failure(mail: Mail, text: str, known: Tables) -> bool:
     subject = mail.header.get("subject", "").casefold()
     return (
         "x-failed-recipients" in mail.header
+        or "mailer-daemon" in mail.header.get("from", "").casefold()
         or any(phrase in subject for phrase in known.subjects)
         or any(phrase in text for phrase in (*known.failure, *known.delayed))
         or any(family.fits(mail.header, text, "") for family in known.families)

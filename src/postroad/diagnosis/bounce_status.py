@@ -82,7 +82,8 @@ def address_of(value: str) -> str:
     address = " ".join((rest if semicolon and "@" not in kind else value).split())
     if address.startswith("<") and ">" in address:
         address = address[1 : address.index(">")]
-    return address.strip("<> ").removeprefix("mailto:")[:320]
+    address = address.strip("<> ").removeprefix("mailto:")[:320]
+    return address.replace("+2B", "+").replace("+3D", "=")  # RFC 3461 section 4: what somebody did not decode
 
 
 def is_of_mail(value: str) -> bool:

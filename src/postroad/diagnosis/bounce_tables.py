@@ -15,6 +15,9 @@ from typing import Any, Final
 from postroad.replies.catalogue import catalogue
 from postroad.replies.classify import Rules, rules_from
 
+_LISTS: Final = (
+    "returned", "sent", "following", "before", "daemons", "subjects", "failure", "surely", "delayed", "expired", "labels",
+)  # fmt: skip
 _HERE: Final = Path(__file__).parent
 
 
@@ -49,10 +52,18 @@ class Tables:
     families: tuple[Family, ...]
     returned: tuple[str, ...]
     """What stands before the returned message in a text."""
+    sent: tuple[str, ...]
+    """The same within a line of dashes."""
+    following: tuple[str, ...]
+    """What stands before the recipients."""
+    before: tuple[str, ...]
+    """What stands right before one within a sentence."""
     daemons: tuple[str, ...]
     """Local parts, and words of names, of the programs that write bounces."""
     subjects: tuple[str, ...]
     failure: tuple[str, ...]
+    surely: tuple[str, ...]
+    """What only a bounce says in its first lines."""
     delayed: tuple[str, ...]
     expired: tuple[str, ...]
     labels: tuple[str, ...]
@@ -80,7 +91,7 @@ def _holds(phrases: tuple[str, ...], text: str) -> bool:
 def tables() -> Tables:
     """The tables that came with the program."""
     read = _toml("bounce_families.toml")
-    lists = {name: tuple(read["words"][name]) for name in ("returned", "daemons", "subjects", "failure", "delayed", "expired", "labels")}
+    lists = {name: tuple(read["words"][name]) for name in _LISTS}
     reasons = dict(_toml_of_reasons())
     return Tables(
         families=tuple(Family(**{key: _frozen(value) for key, value in one.items()}) for one in read["family"]),

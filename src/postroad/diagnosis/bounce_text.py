@@ -7,7 +7,7 @@ of a line, or behind a label, and below it what a host said. Work is bounded: so
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,12 +22,17 @@ _ADDRESS = re.compile(
     r'(?:"[^"\n<>]{1,64}"|[A-Za-z0-9!#$%&\'*+/=?^_`{|}~.\u00a1-\u02af-]{1,64})@'
     r"([A-Za-z0-9\u00a1-\u02af](?:[A-Za-z0-9.\u00a1-\u02af_-]{0,250}[A-Za-z0-9\u00a1-\u02af])?)"
 )
-_FIRST = re.compile(r"[ \t>*]{0,40}[<\"'\[]?")
+_FIRST = re.compile(r"[ \t>*•-]{0,40}[<\"'\[]?")
+_RULE = re.compile(r"[ >]{0,3}[-=*_#|]{2,}")
+#: A header that nobody writes by hand: the message that was sent has begun.
+_HEADER = re.compile(r">?(?:Received: (?:from|by) |Return-Path: ?<|Delivered-To: |Message-ID: ?<|MIME-Version: [0-9])", re.IGNORECASE)
+_PREFIX = re.compile(r"(?:.{0,60}smtp|mailto|rfc822)[=:]", re.IGNORECASE)
 _RCPT = re.compile(r"RCPT TO: ?<", re.IGNORECASE)
 _CODE = re.compile(
     r"(?:(?<![0-9A-Za-z.:\[/#@=_-])|(?<=CODE :)|(?<=code:))(?P<code>[45][0-9][0-9])"
-    r"(?:[ -]|[:,] ?)[ ]{0,4}(?=#?\(?#?[245]\.[0-9]{1,3}\.[0-9]|[A-Za-z<\[\"'(0-9-]|[^\x00-\x7f])"
+    r"(?:[ -](?![0-9]{4})|[:,] ?)[ ]{0,4}(?=#?\(?#?[245]\.[0-9]{1,3}\.[0-9]|[A-Za-z<\[\"'(-]|[^\x00-\x7f]|[45][0-9][0-9] |[0-9] [A-Z])"
 )
+_BEHIND = re.compile(r"\[SMTP Error Code ([45][0-9][0-9])\]")
 _STATUS = re.compile(r"(?<![0-9A-Za-z.])#?([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9]|\.[0-9])")
 _QUOTED = re.compile(  # marks before what a host said
     r"<<< |<-- |>>> (?=[45][0-9][0-9])|(?:said|replied|reason|returned|response(?: was)?|error code|error_code)[ ]{0,2}: ?['\"]?",
@@ -58,6 +63,9 @@ _HOSTS: Final = (
 )
 
 
+_OTHERS: Final = ("message-id:", "from:", "reply-to:", "return-path:", "sender:", "please reply", "e.g.")
+
+
 @dataclass(slots=True)
 class Named:
     """A recipient that a text names, and the lines about it."""
@@ -79,6 +87,10 @@ class Reply:
     text: str
 
 
+Fits = Callable[[str, re.Match[str]], bool]
+Shape = Callable[[re.Match[str]], bool]
+
+
 class BounceText:
     """A text, cut before the returned message."""
 
@@ -91,10 +103,29 @@ class BounceText:
     def _end(self, lines: Sequence[str]) -> int:
         """Where what was sent begins; a mark in the first line is none."""
         for number, line in enumerate(lines):
-            folded = line.casefold()
-            if number and any(mark in folded for mark in self._known.returned):
+            if number and (_HEADER.match(line) or self._announces(line.casefold())):
                 return number
         return len(lines)
+
+    def _announces(self, folded: str) -> bool:
+        """Whether a line says that what was sent follows: by words, or between dashes."""
+        if any(mark in folded for mark in self._known.returned):
+            return True
+        return _RULE.match(folded) is not None and any(word in folded for word in self._known.sent)
+
+    def preamble(self, named: Sequence[Named]) -> str:
+        """What stands before the first recipient, and is meant for all."""
+        first = {line for one in named for line in one.lines[:1]}
+        end = next((number for number, line in enumerate(self.lines) if line in first), len(self.lines))
+        return "\n".join(self.lines[:end])
+
+    def _begin(self) -> int:
+        """The first line behind one that says that recipients follow; 0 when none says so."""
+        for number, line in enumerate(self.lines):
+            folded = line.casefold()
+            if any(mark in folded for mark in self._known.following):
+                return number
+        return 0
 
     # Who is named
 
@@ -106,28 +137,32 @@ class BounceText:
         surely = list(dict.fromkeys(surely))
         if surely:
             return self._split(surely, {address.casefold() for address in surely}, lambda found, _: True)
-        for shape in (self._at_begin, self._behind_rcpt, self._anywhere):
-            found = self._split([], set(), lambda address, place, shape=shape: self._may(address, never) and shape(place))
-            if found:
-                return found
+        begin = self._begin()
+        for start in (begin, 0) if begin else (0,):
+            for shape in (self._at_begin, self._behind_rcpt, self._behind_words, self._anywhere):
+                if found := self._split_by(shape, never, start):
+                    return found
         return []
+
+    def _split_by(self, shape: Shape, never: frozenset[str], start: int) -> list[Named]:
+        return self._split([], set(), lambda address, place: self._may(address, never) and shape(place), start)
 
     def _may(self, address: str, never: frozenset[str]) -> bool:
         local = address.casefold().rpartition("@")[0]
         return address.casefold() not in never and not any(word in local for word in self._known.daemons)
 
-    def _split(self, known: list[str], only: set[str], fits: object) -> list[Named]:
+    def _split(self, known: list[str], only: set[str], fits: Fits, start: int = 0) -> list[Named]:
         """One for each address, with the lines from its own to the next one's."""
         found = {address.casefold(): Named(address, []) for address in known}
         current: Named | None = None
-        for line in self.lines:
+        for line in self.lines[start:]:
             for place in _ADDRESS.finditer(line):
                 address = _trimmed(place[0])
                 key = address.casefold()
                 if only:
                     if key not in only or not (self._at_begin(place) or current is None):
                         continue
-                elif not fits(address, place) or len(found) >= MAX_NAMED:  # type: ignore[operator]
+                elif not fits(address, place) or len(found) >= MAX_NAMED:
                     continue
                 current = found.setdefault(key, Named(address, []))
                 break
@@ -147,13 +182,20 @@ class BounceText:
     def _behind_rcpt(place: re.Match[str]) -> bool:
         return _RCPT.search(place.string[: place.start()]) is not None
 
+    def _behind_words(self, place: re.Match[str]) -> bool:
+        """Behind such as ``addressed to``."""
+        before = place.string[: place.start()].rstrip(" \t<\"'[:：").casefold()
+        return before.endswith(self._known.before)
+
     @staticmethod
     def _anywhere(place: re.Match[str]) -> bool:
-        return not place.string.lstrip().lower().startswith(("message-id:", "from:", "reply-to:", "return-path:"))
+        line = place.string.lstrip().casefold()
+        before = place.string[: place.start()].rstrip(" <\"'").casefold()
+        return not line.startswith(_OTHERS) and not before.endswith((" from", " at", "contact", "write to", "reply to"))
 
 
 def _trimmed(address: str) -> str:
-    return address.strip(".'`").removeprefix("mailto:")
+    return _PREFIX.sub("", address.strip(".'`"), count=1)
 
 
 def addresses_in(value: str) -> list[str]:
@@ -167,8 +209,11 @@ def addresses_in(value: str) -> list[str]:
 def reply_in(text: str) -> Reply | None:
     """The reply of a host that a text quotes: first where a mark says that it is one, else anywhere."""
     lines = text.split("\n")[:MAX_LINES]
-    marked = _first(lines, marked=True)
-    return marked or _first(lines, marked=False)
+    found = _first(lines, marked=True) or _first(lines, marked=False)
+    if found is None and (behind := _BEHIND.search(text[:20_000])) is not None:
+        line = text[text.rfind("\n", 0, behind.start()) + 1 : behind.start()]
+        return Reply(behind[1], line.rpartition(">:")[2].strip())
+    return found
 
 
 def _first(lines: Sequence[str], marked: bool) -> Reply | None:

@@ -5,7 +5,7 @@ The catalogue knows more reasons than a bounce tells (``bounce_families.toml``, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from postroad.diagnosis.bounce_facts import GOOD, Said
@@ -60,7 +60,10 @@ def _classified(said: Said) -> Classification:
     first = classify(text, command=said.command, provider=provider, rules=tables().rules)
     if first.reason != "undefined":
         return first
-    return classify(text, command=said.command, provider=provider, rules=catalogue().rules)
+    found = classify(text, command=said.command, provider=provider, rules=catalogue().rules)
+    if found.reason == "undefined" and said.context:
+        return _classified(replace(said, text=said.context, context=""))
+    return found
 
 
 def _status_for(said: Said) -> str:

@@ -36,11 +36,12 @@ def read_bounce(octets: bytes) -> Bounce:
     known = tables()
     mail = take_apart(octets)
     form = form_of(mail, known)
-    if form in ("mail", "auto-reply") and not is_daemon(mail.header, known):
-        for inner in inner_of(mail):  # somebody forwards a bounce as an attachment
+    found = _read(mail, form, known)
+    if (form in ("mail", "auto-reply") and not is_daemon(mail.header, known)) or (form == "text" and not found.recipients):
+        for inner in inner_of(mail):  # somebody forwards a bounce as an attachment, or wraps it
             if (inside := form_of(inner, known)) in ("dsn", "arf"):
                 return _read(inner, inside, known)
-    return _read(mail, form, known)
+    return found
 
 
 def _read(mail: Mail, form: Form, known: Tables) -> Bounce:
@@ -73,7 +74,7 @@ def _read(mail: Mail, form: Form, known: Tables) -> Bounce:
 
 
 def _report(mail: Mail, bounce: Bounce, known: Tables) -> Bounce:
-    message, groups = status.read_groups(mail.status)
+    message, groups = status.read_groups(mail.status.strip() or mail.receipt)
     reporter = status.host_of(message.get("reporting-mta", ""))
     text = BounceText(mail.text, known)
     addresses = [_address(group) for group in groups]
@@ -88,19 +89,21 @@ def _report(mail: Mail, bounce: Bounce, known: Tables) -> Bounce:
         whole = text.text if len(groups) == 1 else ""
         said = _of_group(group, address or about.address, about.text, whole, reporter)
         recipients.append(replace(said, at=said.at or bounce.at, expired=_expired(said, f"{said.text}\n{about.text}", known)))
+    if not recipients:
+        recipients = [one if one.host else replace(one, host=reporter) for one in _in_words(mail, bounce, known)]
     return replace(bounce, reporter=reporter, recipients=tuple(recipients))
 
 
 def _spare(mail: Mail, text: BounceText, known: Tables) -> list[Named]:
     """Whom the text names, for a report whose fields name nobody."""
     listed = addresses_in(mail.header.get("x-failed-recipients", ""))
-    return text.named(listed, _never(mail, known)) or [Named(one, []) for one in addresses_in(mail.returned.get("to", ""))]
+    return text.named(listed, _never(mail)) or [Named(one, []) for one in addresses_in(mail.returned.get("to", ""))]
 
 
 def _address(group: status.Group) -> str:
+    """As the sender gave it, where that is known (RFC 3464 section 2.3.1)."""
     final, original = group.get("final-recipient", ""), group.get("original-recipient", "")
-    chosen = final if status.is_of_mail(final) or not status.is_of_mail(original) else original
-    return status.address_of(chosen)
+    return status.address_of(original if status.is_of_mail(original) else final)
 
 
 def _of_group(group: status.Group, address: str, about: str, whole: str, reporter: str) -> Said:
@@ -119,7 +122,7 @@ def _of_group(group: status.Group, address: str, about: str, whole: str, reporte
     if finer and (not enhanced or enhanced.endswith(".0.0") or (code and finer[0] == enhanced[0])):
         enhanced = finer
     remote = status.host_of(group.get("remote-mta", ""))
-    original = status.address_of(group.get("original-recipient", ""))
+    final = status.address_of(group.get("final-recipient", ""))
     return Said(
         address=address,
         action=action,
@@ -129,7 +132,7 @@ def _of_group(group: status.Group, address: str, about: str, whole: str, reporte
         host=remote or host_in(diagnostic) or host_in(about) or host_in(whole) or reporter,
         command=command_in(about) or command_in(diagnostic),
         at=status.moment_of(group.get("last-attempt-date", "")),
-        original=original if original.casefold() != address.casefold() else "",
+        final=final if final.casefold() != address.casefold() else "",
         evidence="status+text" if beside else "status",
     )
 
@@ -159,7 +162,7 @@ def _expired(said: Said, text: str, known: Tables) -> bool:
 # Words
 
 
-def _never(mail: Mail, known: Tables) -> frozenset[str]:
+def _never(mail: Mail) -> frozenset[str]:
     """Who takes part otherwise: who writes, who reads, who sent."""
     names = ("from", "to", "reply-to", "delivered-to", "x-original-to", "return-path", "sender")
     taking_part = [mail.header.get(name, "") for name in names] + [mail.returned.get("from", "")]
@@ -168,10 +171,12 @@ def _never(mail: Mail, known: Tables) -> frozenset[str]:
 
 def _in_words(mail: Mail, bounce: Bounce, known: Tables) -> list[Said]:
     text = BounceText(mail.text, known)
-    named = text.named(addresses_in(mail.header.get("x-failed-recipients", "")), _never(mail, known))
+    listed = addresses_in(mail.header.get("x-failed-recipients", ""))
+    named = text.named(listed, _never(mail)) or text.named([], frozenset(addresses_in(mail.header.get("from", ""))))
     folded = text.text.casefold()
     late = any(phrase in folded for phrase in known.delayed)
-    return [_of_words(one, text.text, len(named) == 1, late, bounce, known) for one in named]
+    preamble = flat(text.preamble(named), _MAX_WORDS) if len(named) > 1 else ""
+    return [replace(_of_words(one, text.text, len(named) == 1, late, bounce, known), context=preamble) for one in named]
 
 
 def _of_words(named: Named, whole: str, alone: bool, late: bool, bounce: Bounce, known: Tables) -> Said:
@@ -192,7 +197,7 @@ def _of_words(named: Named, whole: str, alone: bool, late: bool, bounce: Bounce,
         at=bounce.at,
         evidence="text",
     )
-    return replace(said, expired=_expired(said, about if not alone else whole, known))
+    return replace(said, expired=_expired(said, about if not alone and own else whole, known))
 
 
 def _without_address(text: str, address: str) -> str:
