@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from postroad.diagnosis.logs_event import Event, Stamps
-from postroad.diagnosis.logs_reading import FORMATS, LogLines
+from postroad.diagnosis.logs_event import Event
+from postroad.diagnosis.logs_reading import FORMATS
 from postroad.diagnosis.logs_reasons import Reasons
 from postroad.replies.catalogue import catalogue
 from postroad.replies.classify import numbers
-
-LOGS = Path(__file__).parent / "logs"
-NAMES = sorted(path.stem for path in LOGS.glob("*.log"))
-#: 2026-11-25, so that stamps without a year are those of 2026.
-REFERENCE = 1_795_600_000.0
-
-
-def events_of(name: str, size: int = 1 << 20) -> tuple[LogLines, list[Event]]:
-    log = LogLines(Stamps(REFERENCE))
-    octets = (LOGS / f"{name}.log").read_bytes()
-    found = [event for start in range(0, len(octets), size) for event in log.feed(octets[start : start + size])]
-    return log, [*found, *log.finish()]
+from tests.diagnosis.log_corpus import LOGS, NAMES, events_of
 
 
 def written(event: Event, reasons: Reasons) -> str:

@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from postroad.diagnosis.diagnosing import Diagnosis as Diagnosis
     from postroad.diagnosis.diagnosing import diagnose as diagnose
     from postroad.diagnosis.diagnosing import diagnose_sync as diagnose_sync
+    from postroad.diagnosis.logs import explain_log as explain_log
 
 _HOMES = dict.fromkeys(("Diagnosis", "diagnose", "diagnose_sync"), "postroad.diagnosis.diagnosing")
+_HOMES["explain_log"] = "postroad.diagnosis.logs"
 
 
 def __getattr__(name: str) -> Any:

@@ -52,7 +52,9 @@ class PostfixReader:
     def knows(self, line: bytes) -> bool:
         """By the name of a daemon with its process, or by the fields of a delivery."""
         head = line[:160]
-        return b"postfix" in head or b"]: NOQUEUE: " in head or (b", dsn=" in line and b", status=" in line)
+        if b"postfix" in head and (b"]: " in head or b" - - " in head):
+            return True
+        return b"]: NOQUEUE: " in head or (b", dsn=" in line and b", status=" in line)
 
     def read(self, line: str, stamps: Stamps) -> Event | None:
         """See ``Reader``."""

@@ -49,12 +49,14 @@ class Reasons:
         self._simple = {
             name: Classification(name, False, facts.actor, facts.remedy, "high", "LOG-01")
             for name, facts in rules.reasons.items()
-            if name in ("delivered", "on-hold", "expired")
+            if name in ("delivered", "expired")
         }
+        # Postroad's own hold: its operator knows why
+        self._simple["on-hold"] = Classification("on-hold", None, "administrator", "fix-config", "high", "LOG-01")
 
     def find(self, event: Event) -> Classification:
         """What an event means."""
-        if event.outcome is DELIVERED or event.outcome == DELIVERED:
+        if event.outcome == DELIVERED:
             return self._simple["delivered"]
         if event.expired:
             return self._simple["expired"]

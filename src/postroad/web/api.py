@@ -18,6 +18,7 @@
 | GET /api/v1/sessions | refused, before, limit | ``{"sessions": [session], "before"}`` |
 | GET /api/v1/sessions/{id} | | session with transcript |
 | /api/v1/queue…, /api/v1/log | | see ``queue_api`` |
+| POST /api/v1/logs/explain | | see ``logs_api`` |
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from starlette.routing import BaseRoute, Route
 
 from postroad.admin import MAX_WAIT, Admin
 from postroad.inbox.chaos import read_rule
-from postroad.web import shapes
+from postroad.web import logs_api, shapes
 from postroad.web.answers import Json, attachment_response, html_response, raw_response, while_connected
 from postroad.web.problems import Refusal
 from postroad.web.queue_api import QueueApi
@@ -40,12 +41,16 @@ from postroad.web.requests import check_query, flag, json_body, number, seconds,
 _BASE: Final = "/api/v1"
 _FILTER: Final = ("to", "from", "subject")
 
+#: (path below /api/v1, method, who answers)
+_Row = tuple[str, str, Callable[[Request], Awaitable[Response]]]
+#: What needs nothing of this server.
+_DIAGNOSIS: Final[tuple[_Row, ...]] = (("/logs/explain", "POST", logs_api.explain),)
+
 
 def routes(admin: Admin, writable: bool) -> list[BaseRoute]:
     """The routes below /api/v1. ``writable`` false: what changes something is refused."""
     api = _Api(admin, writable)
-    queue = QueueApi(admin, api.check_writable)
-    table: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
+    table: list[_Row] = [
         ("/status", "GET", api.status),
         ("/inbox", "GET", api.inbox),
         ("/inbox", "DELETE", api.inbox_clear),
@@ -69,6 +74,17 @@ def routes(admin: Admin, writable: bool) -> list[BaseRoute]:
         ("/conditions/{parameter}", "DELETE", api.condition_clear),
         ("/sessions", "GET", api.sessions),
         ("/sessions/{id}", "GET", api.session),
+        *_queue(QueueApi(admin, api.check_writable)),
+        *_DIAGNOSIS,
+    ]
+    return [
+        _route(path, [(method, call) for p, method, call in table if p == path])
+        for path in dict.fromkeys(p for p, _, _ in table)
+    ]
+
+
+def _queue(queue: QueueApi) -> list[_Row]:
+    return [
         ("/queue", "GET", queue.queue),
         ("/queue/groups", "GET", queue.groups),
         ("/queue/actions", "POST", queue.actions),
@@ -76,10 +92,6 @@ def routes(admin: Admin, writable: bool) -> list[BaseRoute]:
         ("/queue/{id}/raw", "GET", queue.raw),
         ("/queue/{id}/why", "GET", queue.why),
         ("/log", "GET", queue.log),
-    ]
-    return [
-        _route(path, [(method, call) for p, method, call in table if p == path])
-        for path in dict.fromkeys(p for p, _, _ in table)
     ]
 
 
