@@ -404,7 +404,8 @@ class Probe:
     # --- names and AUTH
 
     async def _names(self, line: Watched, greeted: Reply, hello: Reply) -> None:
-        self._note_all((*greeting.of_name(greeted), *greeting.of_names(greeted, hello)))
+        if self._task.role != "lmtp":  # an LMTP host is somebody's own, and named for nobody else
+            self._note_all((*greeting.of_name(greeted), *greeting.of_names(greeted, hello)))
         if self._task.role == "mx":
             self._step("name")
             name = greeting.name_in(greeted.lines[0])
