@@ -16,6 +16,7 @@ import pytest
 PROBES = {
     "mount": ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"],
     "overlay": ["unshare", "--mount", "mount", "-t", "overlay", "none", "-o", "lowerdir=/etc:/usr", "/mnt"],
+    "network": ["unshare", "--net", "ip", "link", "set", "lo", "up"],
     "ptrace": ["strace", "-qq", "-o", "/dev/null", "true"],
 }
 
