@@ -52,6 +52,7 @@ def report(rows: list[Row], titles: dict[str, str]) -> str:
         _backlog_goals(rows),
         _idle(rows, titles),
         _greeting(rows, titles),
+        _logs(rows),
         _noise(rows),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -187,6 +188,25 @@ def _greeting(rows: list[Row], titles: dict[str, str]) -> str:
 
 def _milliseconds(key: str) -> Callable[[Row], float]:
     return lambda row: float(row[key] * 1e3)
+
+
+#: Megabytes of a Postfix log for each second of CPU.
+LOGS: Final = Goal(None, 15)
+
+
+def _logs(rows: list[Row]) -> str:
+    mine = [row for row in rows if row["figure"] == "logs"]
+    lines: list[list[str]] = []
+    for size in dict.fromkeys(row["size"] for row in mine):
+        here = [row for row in mine if row["size"] == size]
+        rates = [row["octets"] / 1e6 / row["cpu"] for row in here]
+        peak = max(row["peak"] for row in here) / 1e6
+        lines.append([
+            f"{size:,} MB", f"{here[0]['lines']:,}", f"{median(rates):.0f}", f"{min(rates):.0f} – {max(rates):.0f}",
+            f"{peak:.0f}", LOGS.words(median(rates))[1],
+        ])  # fmt: skip
+    header = ["Postfix log", "lines", "MB / CPU s", "least – most", "peak MB", "aim"]
+    return _table("A log explained (`postroad log explain`)", header, lines)
 
 
 def _noise(rows: list[Row]) -> str:

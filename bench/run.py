@@ -24,7 +24,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script
     sys.path[:1] = [str(Path(__file__).resolve().parent.parent)]
 
-from bench import backlog, peers, relay
+from bench import backlog, logs, peers, relay
 from bench.backlog import Backlog, Looked
 from bench.load import burst, greeting_seconds, idle_octets
 from bench.measure import Cores, allow_many_files, file_system, is_in_memory, machine
@@ -48,15 +48,17 @@ class Plan:
     connections: int = 1000
     relays: tuple[tuple[bool, int], ...] = ((True, 20), (False, 20))
     relay_messages: int = 3000
+    logs: tuple[int, ...] = (10, 100)
+    """Megabytes of the logs that are read."""
     backlog: Backlog = FULL_BACKLOG
 
 
 FULL = Plan(((True, 20), (True, 100), (False, 20), (False, 100)), 1.2, 3, 3, 1000)
 QUICK = Plan(((True, 20), (False, 20)), 0.4, 3, 1, 300, relays=((True, 20),), relay_messages=1500,
-             backlog=Backlog(10_000, 100))  # fmt: skip
+             logs=(10, 50), backlog=Backlog(10_000, 100))  # fmt: skip
 
 
-FIGURES = ("throughput", "relay", "backlog", "idle", "greeting")
+FIGURES = ("throughput", "relay", "backlog", "idle", "greeting", "logs")
 
 
 class Bench:
@@ -95,6 +97,8 @@ class Bench:
                 self.greeting()
             case "relay":
                 self.relay()
+            case "logs":
+                self.logs()
             case "backlog":
                 self.backlog()
 
@@ -196,6 +200,16 @@ class Bench:
         self.rows.append({"figure": "backlog", "server": "postroad", "run": name, "messages": one.messages,
                           "destinations": one.destinations, **values, **cpu})  # fmt: skip
 
+    def logs(self) -> None:
+        """Logs of several lengths, each made once and read some times over."""
+        for size in self.plan.logs:
+            note(f"a log of {size} MB")
+            path = self._folder / "mail.log"
+            logs.make(path, size * logs.MEGABYTE)
+            for repetition in range(self.plan.repetitions):
+                self.rows.append({"figure": "logs", "repetition": repetition, "size": size, **logs.measured(path)})
+            path.unlink()
+
     def _add(self, figure: str, kind: Kind, repetition: int, **values: object) -> None:
         self.rows.append({"figure": figure, "server": kind.name, "repetition": repetition, **values})
 
@@ -284,6 +298,7 @@ def main() -> int:
     )
     parser.add_argument("--one-core", action="store_true", help="let the server and the load take turns on one core")
     parser.add_argument("--only", choices=FIGURES, action="append", help="measure this alone (may be said again)")
+    parser.add_argument("--log-size", type=int, metavar="MB", help="read a log of this size, too; 1000 takes a minute")
     parser.add_argument("--folder", type=Path, help="on the disk to measure (default: a temporary folder)")
     arguments = parser.parse_args()
     if not sys.platform.startswith("linux"):
@@ -292,6 +307,8 @@ def main() -> int:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     allow_many_files()
     plan, cores = QUICK if arguments.quick else FULL, Cores.of_this_machine(arguments.one_core)
+    if arguments.log_size:
+        plan = replace(plan, logs=(*plan.logs, arguments.log_size))
     return run(plan, cores, arguments.folder or disk_folder(), arguments.json, arguments.only or FIGURES)
 
 
