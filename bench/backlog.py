@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from bench.measure import cpu_seconds
+from bench.measure import busy_seconds, cpu_seconds
 from bench.peers import LOOPBACK, BenchError
 from bench.relay import CountingSink
 from tests.service.names import NameServer
@@ -85,6 +85,8 @@ class Drained:
     wall: float
     """Seconds from the server's start until the last living message had arrived."""
     server_cpu: float
+    other_cpu: float
+    """What the machine did meanwhile for others than the server, the sink and us."""
     peak: int
     """The most octets of memory that the server had."""
 
@@ -100,12 +102,13 @@ class Looked:
 def drained(folder: Path, backlog: Backlog) -> tuple[Drained, dict[str, Looked]]:
     """Deliver what can be delivered; then look at what is left. Raises BenchError."""
     with _everything(folder, backlog, due=time.time()) as (server, sink):
-        began = time.perf_counter()
+        began, busy, ours = time.perf_counter(), busy_seconds(), time.process_time()
         server.start()
         start = time.perf_counter() - began
         sink.wait(backlog.alive, _DRAIN_LIMIT)
-        wall = time.perf_counter() - began
-        done = Drained(backlog.alive, start, wall, cpu_seconds(server.pid), server.peak)
+        wall, cpu = time.perf_counter() - began, cpu_seconds(server.pid)
+        known = cpu + cpu_seconds(sink.pid) + time.process_time() - ours
+        done = Drained(backlog.alive, start, wall, cpu, max(busy_seconds() - busy - known, 0.0), server.peak)
         return done, server.looks() if backlog.dead else {}
 
 

@@ -64,6 +64,13 @@ class CountingSink:
             self._process.kill()
             self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        """Of smtp-sink; raises BenchError when it does not run."""
+        if self._process is None:
+            raise BenchError("smtp-sink does not run")
+        return self._process.pid
+
     def wait(self, arrived: int, seconds: float = _LIMIT) -> None:
         """Until so many have arrived since the start; raises BenchError."""
         deadline = time.monotonic() + seconds

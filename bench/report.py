@@ -117,37 +117,48 @@ _RUNS: Final = {
 
 
 def _backlog(rows: list[Row]) -> str:
-    mine = [row for row in rows if row["figure"] == "backlog"]
     header = ["", "messages", "delivered", "seconds", "messages / s", "CPU s / 1,000", "most memory, MiB"]
     lines = []
-    for row in mine:
-        delivered = row.get("delivered", 0)
-        done = [f"{delivered:,}", f"{row['wall']:.1f}", f"{delivered / row['wall']:,.0f}",
-                f"{1000 * row['server_cpu'] / delivered:.2f}"] if delivered else [""] * 4  # fmt: skip
-        here = row["messages"] // 2 if row["run"] == "alone" else row["messages"]
-        lines.append([_RUNS[row["run"]], f"{here:,}", *done, f"{row['peak'] / 2**20:.0f}"])
-    destinations = f" for {mine[0]['destinations']:,} destinations" if mine else ""
-    return _table(
-        f"A backlog{destinations}, half of them dead, until the last living message has arrived", header, lines
-    )
+    destinations = 0
+    for run, mine in _backlog_runs(rows).items():
+        first, destinations = mine[0], mine[0]["destinations"]
+        here = first["messages"] // 2 if run == "alone" else first["messages"]
+        delivered = first.get("delivered", 0)
+        done = [""] * 4
+        if delivered:
+            wall, cpu = _median(mine, "wall"), _median(mine, "server_cpu")
+            done = [f"{delivered:,}", f"{wall:.1f}", f"{delivered / wall:,.0f}", f"{1000 * cpu / delivered:.2f}"]
+        lines.append([_RUNS[run], f"{here:,}", *done, f"{_median(mine, 'peak') / 2**20:.0f}"])
+    return _table(f"A backlog for {destinations:,} destinations, half of them dead", header, lines)
 
 
 def _backlog_goals(rows: list[Row]) -> str:
     """What was promised of it, as far as there are rows."""
-    runs = {row["run"]: row for row in rows if row["figure"] == "backlog"}
+    runs = _backlog_runs(rows)
     lines: list[list[str]] = []
     if "alone" in runs and "whole" in runs:
-        ratio = runs["whole"]["wall"] / runs["alone"]["wall"]
-        lines.append(["with the dead half, x the living half alone", f"{ratio:.2f}", *DEAD_HALF.words(ratio)])
+        ratio = _median(runs["whole"], "wall") / _median(runs["alone"], "wall")
+        lines.append(["seconds with the dead half, x without", f"{ratio:.2f}", *DEAD_HALF.words(ratio)])
+        ratio = _median(runs["whole"], "server_cpu") / _median(runs["alone"], "server_cpu")
+        lines.append(["the same, CPU of the server", f"{ratio:.2f}", "", ""])
     for run, when in (("rest", "nothing due"), ("whole", "the living half gone")):
         for word in ("list", "why"):
-            if f"{word}_cpu" in runs.get(run, {}):
-                value = 1000 * runs[run][f"{word}_cpu"]
+            if run in runs:
+                value = 1000 * _median(runs[run], f"{word}_cpu")
                 lines.append([f"`queue {word}`, {when}, ms of CPU", f"{value:.0f}", *LOOK.words(value)])
     if "whole" in runs and "tenth" in runs:
-        ratio = runs["whole"]["peak"] / runs["tenth"]["peak"]
+        ratio = _median(runs["whole"], "peak") / _median(runs["tenth"], "peak")
         lines.append(["most memory, x that with a tenth", f"{ratio:.2f}", *MEMORY.words(ratio)])
     return _table("A backlog: what was promised", ["", "", "floor", "aim"], lines)
+
+
+def _backlog_runs(rows: list[Row]) -> dict[str, list[Row]]:
+    mine = [row for row in rows if row["figure"] == "backlog"]
+    return {run: found for run in _RUNS if (found := [row for row in mine if row["run"] == run])}
+
+
+def _median(rows: list[Row], key: str) -> float:
+    return float(median(row[key] for row in rows))
 
 
 def per_cpu(row: Row) -> float:
@@ -211,7 +222,7 @@ def _logs(rows: list[Row]) -> str:
 
 def _noise(rows: list[Row]) -> str:
     """Who measures beside other work should know it."""
-    cores = [row["other_cpu"] / row["wall"] for row in rows if row["figure"] == "throughput"]
+    cores = [row["other_cpu"] / row["wall"] for row in rows if row.get("other_cpu") is not None]
     if not cores or median(cores) < 0.1:
         return ""
     return (
