@@ -15,6 +15,11 @@ Read = Callable[[], AsyncIterator[bytes]]
 _NOTHING = ContentNeeds()
 
 
+def needs_of(scan: Scan) -> ContentNeeds:
+    """What was found in a message, in the words of a negotiation."""
+    return ContentNeeds(scan.eight_bit, scan.binary, scan.utf8_header, scan.recodable)
+
+
 class StoredContent:
     """The content of one message, on its way to one host after the other."""
 
@@ -32,8 +37,8 @@ class StoredContent:
         scan = ContentScan()
         async for block in self._read():
             scan.feed(block)
-        found = self._scan = scan.finish()
-        return ContentNeeds(found.eight_bit, found.binary, found.utf8_header, found.recodable)
+        self._scan = scan.finish()
+        return needs_of(self._scan)
 
     async def give(self, form: Form) -> AsyncIterator[bytes]:
         """The octets in blocks; raises LocalProtocolError for a form that ``needs`` did not offer."""

@@ -24,7 +24,7 @@ from postroad.delivery.transport import Consignment, Report
 from postroad.delivery.wishes import wanted_from
 from postroad.errors import LocalProtocolError
 from postroad.net.carrying import carry
-from postroad.net.connecting import Endpoint, Target
+from postroad.net.connecting import Target
 from postroad.net.smtp_client import ClientOptions, ConnectFault, SmtpClient
 from postroad.smtp.host_memory import HostMemory
 from postroad.smtp.negotiation import Negotiation
@@ -186,8 +186,7 @@ class SmtpTransport:
 
     def _ways_to(self, exchange: Exchange, options: ClientOptions) -> Iterator[_Connect]:
         """All addresses of a host; one by one family after the other when a source address is to be used."""
-        target = Target(exchange.host, exchange.port)
-        endpoints = [Endpoint(target, address) for address in exchange.addresses]
+        endpoints = exchange.endpoints
         if not self._sources:
             yield partial(SmtpClient.connect_to, endpoints, options)
             return

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Unpack, get_args
 
 from postroad.address import Mailbox
+from postroad.delivery.content import needs_of
 from postroad.delivery.mx import MxRouting
 from postroad.errors import LocalProtocolError, PostroadError
 from postroad.net.smtp_client import ClientOptions
@@ -19,7 +20,7 @@ from postroad.net.use_tls import UseTls
 from postroad.sending.composing import Composable, Composed, compose
 from postroad.sending.driving import Driver, Order
 from postroad.sending.hello import own_name
-from postroad.sending.needs import needs_of, parameters_for, scanned
+from postroad.sending.needs import parameters_for, scanned
 from postroad.sending.parameters import place
 from postroad.sending.results import SendResult
 from postroad.sending.servers import Server, read_server

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from postroad import codes
 from postroad.address import Mailbox
+from postroad.delivery.content import needs_of
 from postroad.delivery.mx import MxRouting, Unroutable
 from postroad.envelope import Step
 from postroad.message.scan import Scan
@@ -22,7 +23,7 @@ from postroad.sending.composing import Composed
 from postroad.sending.dialogue import Dialogue, DialogueListener, Heard
 from postroad.sending.faults import kind_in_session, kind_of
 from postroad.sending.hello import own_name
-from postroad.sending.needs import blocks, needs_of
+from postroad.sending.needs import blocks
 from postroad.sending.results import FaultKind, SendError, SendOutcome, SendResult, Sent
 from postroad.sending.servers import Server
 from postroad.sending.stages import UNTIL, Reached, leave, walk
@@ -161,11 +162,7 @@ class Driver:
             return []
         hosts = ", ".join(exchange.host for exchange in site.exchanges)
         self._remark("hosts", domain=destination, hosts=hosts)
-        found = [
-            Endpoint(Target(exchange.host, exchange.port), address)
-            for exchange in site.exchanges
-            for address in exchange.addresses
-        ]
+        found = [endpoint for exchange in site.exchanges for endpoint in exchange.endpoints]
         return self._of_family(found, destination, numbers)
 
     def _of_family(self, found: list[Endpoint], name: str, numbers: Sequence[int]) -> list[Endpoint]:

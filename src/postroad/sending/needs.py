@@ -1,4 +1,4 @@
-"""What a message needs of every host: found by reading it, and said as parameters of MAIL."""
+"""What a message needs of every host, found by reading it and said as parameters of MAIL; its octets in blocks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,6 @@ def scanned(content: bytes) -> Scan:
     for block in blocks(content):
         scan.feed(block)
     return scan.finish()
-
-
-def needs_of(scan: Scan) -> ContentNeeds:
-    """The same in the words of a negotiation."""
-    return ContentNeeds(scan.eight_bit, scan.binary, scan.utf8_header, scan.recodable)
 
 
 def blocks(content: bytes, scan: Scan | None = None) -> Iterator[bytes]:

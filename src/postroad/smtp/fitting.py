@@ -28,7 +28,7 @@ from postroad.smtp.client_commands import Rcpt, rcpt_line
 from postroad.smtp.client_extensions import KNOWN
 from postroad.smtp.extensions import BINARYMIME, CHUNKING, DSN, EIGHTBITMIME, SMTPUTF8
 from postroad.smtp.extensions.body import BODY, Body
-from postroad.smtp.extensions.deliverby import BY, DeliverBy, may_drop
+from postroad.smtp.extensions.deliverby import BY, may_drop
 from postroad.smtp.extensions.dsn import NOTIFY, Notify
 from postroad.smtp.extensions.requiretls import TLS_REQUIRED
 from postroad.smtp.extensions.size import SIZE
@@ -211,9 +211,3 @@ def _number(text: str) -> int:
     """What a host says of itself behind a keyword; 0 when it is no number."""
     word = text.partition(" ")[0]
     return int(word) if _NUMBER.match(word) is not None else 0  # strict: _NUMBER matched
-
-
-def time_is_lost(wanted: Wanted, said: Given) -> DeliverBy | None:
-    """BY in mode N that the host is not told of."""
-    wish = wanted.parameters.get(BY)
-    return wish if wish is not None and BY not in said else None
