@@ -18,6 +18,8 @@
 | GET /api/v1/sessions | refused, before, limit | ``{"sessions": [session], "before"}`` |
 | GET /api/v1/sessions/{id} | | session with transcript |
 | /api/v1/queue…, /api/v1/log | | see ``queue_api`` |
+| /api/v1/diagnose… | | see ``diagnose_api`` |
+| POST /api/v1/bounces/explain | | see ``bounces_api`` |
 | POST /api/v1/logs/explain | | see ``logs_api`` |
 """
 
@@ -32,8 +34,9 @@ from starlette.routing import BaseRoute, Route
 
 from postroad.admin import MAX_WAIT, Admin
 from postroad.inbox.chaos import read_rule
-from postroad.web import logs_api, shapes
+from postroad.web import bounces_api, logs_api, shapes
 from postroad.web.answers import Json, attachment_response, html_response, raw_response, while_connected
+from postroad.web.diagnose_api import DiagnoseApi
 from postroad.web.problems import Refusal
 from postroad.web.queue_api import QueueApi
 from postroad.web.requests import check_query, flag, json_body, number, seconds, wanted, word
@@ -44,11 +47,14 @@ _FILTER: Final = ("to", "from", "subject")
 #: (path below /api/v1, method, who answers)
 _Row = tuple[str, str, Callable[[Request], Awaitable[Response]]]
 #: What needs nothing of this server.
-_DIAGNOSIS: Final[tuple[_Row, ...]] = (("/logs/explain", "POST", logs_api.explain),)
+_DIAGNOSIS: Final[tuple[_Row, ...]] = (
+    ("/bounces/explain", "POST", bounces_api.explain),
+    ("/logs/explain", "POST", logs_api.explain),
+)
 
 
-def routes(admin: Admin, writable: bool) -> list[BaseRoute]:
-    """The routes below /api/v1. ``writable`` false: what changes something is refused."""
+def routes(admin: Admin, writable: bool, *, near: bool = False) -> list[BaseRoute]:
+    """The routes below /api/v1. ``writable`` false: what changes something is refused; ``near``: nobody else reaches us."""
     api = _Api(admin, writable)
     table: list[_Row] = [
         ("/status", "GET", api.status),
@@ -75,11 +81,21 @@ def routes(admin: Admin, writable: bool) -> list[BaseRoute]:
         ("/sessions", "GET", api.sessions),
         ("/sessions/{id}", "GET", api.session),
         *_queue(QueueApi(admin, api.check_writable)),
+        *_diagnose(DiagnoseApi(api.check_writable, near=near)),
         *_DIAGNOSIS,
     ]
     return [
         _route(path, [(method, call) for p, method, call in table if p == path])
         for path in dict.fromkeys(p for p, _, _ in table)
+    ]
+
+
+def _diagnose(diagnose: DiagnoseApi) -> list[_Row]:
+    return [
+        ("/diagnose", "POST", diagnose.begin),
+        ("/diagnose/{id}", "GET", diagnose.job),
+        ("/diagnose/{id}", "DELETE", diagnose.end),
+        ("/diagnose/{id}/events", "GET", diagnose.events),
     ]
 
 

@@ -59,7 +59,7 @@ def create_app(
         routes=[
             *_health(admin),
             *(metrics.routes(exposition) if exposition is not None else ()),
-            *api.routes(admin, writable),
+            *api.routes(admin, writable, near=dev or control),
             *pages.routes(),
             *Reference(public_url).routes(),
             Mount("/static/reference", StaticFiles(directory=STATIC)),

@@ -1,0 +1,286 @@
+"""Diagnosis over the JSON API: a job, whose steps can be followed as server-sent events.
+
+| method and path | body or query | answer |
+|---|---|---|
+| POST /api/v1/diagnose | ``{"target", "as", "port", "implicit_tls", "host", "rcpt", "from", "probe_relay", "dkim", "ehlo", "timeout"}`` | 202, ``postroad.diagnosis.job/1`` |
+| GET /api/v1/diagnose/{id} | lang | ``postroad.diagnosis.job/1`` with the diagnosis once it is done |
+| GET /api/v1/diagnose/{id}/events | lang | server-sent events ``step``, ``finding``, ``done``; Last-Event-ID resumes |
+| DELETE /api/v1/diagnose/{id} | | 204; a job under way is ended |
+
+Whoever may not change anything here may not make this server dial either. At most MAX_RUNNING jobs run at once. Where
+strangers might reach the API, only public addresses and the ports of mail are dialled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from postroad.errors import PostroadError
+from postroad.web.answers import Json
+from postroad.web.problems import Refusal
+from postroad.web.queue_api import read_language
+from postroad.web.requests import check_query, json_body, word
+
+if TYPE_CHECKING:
+    from postroad.diagnosis.diagnosing import Diagnosis, Progress
+    from postroad.diagnosis.telling import Teller
+
+MAX_RUNNING: Final = 4
+#: Jobs that are remembered, and events of one of them.
+MAX_KEPT: Final = 20
+_MAX_EVENTS: Final = 5_000
+#: Seconds after which a comment keeps a silent stream open.
+_ALIVE: Final = 15.0
+_MAX_TIMEOUT: Final = 300.0
+_MAIL_PORTS: Final = (25, 465, 587, 2525)
+_TEXTS: Final = {"as": "role", "rcpt": "rcpt", "from": "sender", "ehlo": "hello"}
+_FLAGS: Final = {"implicit_tls": "implicit_tls", "host": "host_only", "probe_relay": "probe_relay"}
+_BODY: Final = (
+    "target",
+    "as",
+    "port",
+    "implicit_tls",
+    "host",
+    "rcpt",
+    "from",
+    "probe_relay",
+    "dkim",
+    "ehlo",
+    "timeout",
+)
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One diagnosis, under way or over."""
+
+    id: str
+    target: str
+    events: list[Progress] = field(default_factory=list)
+    diagnosis: Diagnosis | None = None
+    fault: str = ""
+    task: asyncio.Task[None] | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def state(self) -> str:
+        """``running``, ``done`` or ``failed``."""
+        if self.diagnosis is not None:
+            return "done"
+        return "failed" if self.fault else "running"
+
+    def hear(self, progress: Progress) -> None:
+        """One more event."""
+        if len(self.events) < _MAX_EVENTS:
+            self.events.append(progress)
+        self.wake()
+
+    def wake(self) -> None:
+        """Whoever follows looks again."""
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+class DiagnoseApi:
+    """Answers. ``check_writable`` refuses where nothing may be changed; ``near``: only the operator can reach us."""
+
+    def __init__(self, check_writable: Callable[[], None], *, near: bool) -> None:
+        self._check_writable = check_writable
+        self._near = near
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+
+    async def begin(self, request: Request) -> Response:
+        """Start a job."""
+        self._check_writable()
+        check_query(request, "lang")
+        language = read_language(word(request, "lang"))
+        target, wishes = self._read(await json_body(request))
+        if sum(job.state == "running" for job in self._jobs.values()) >= MAX_RUNNING:
+            raise Refusal(429, f"{MAX_RUNNING} diagnoses are under way", "wait for one of them, or DELETE it")
+        job = Job(secrets.token_hex(8), target)
+        run = self._runner(job, target, wishes)
+        self._jobs[job.id] = job
+        self._forget_old()
+        job.task = asyncio.get_running_loop().create_task(run)
+        shape = self._shape(job, language)
+        return Response(msgspec.json.encode(shape), 202, {"location": shape["self"]}, "application/json")
+
+    async def job(self, request: Request) -> Response:
+        """How it stands."""
+        check_query(request, "lang")
+        return Json(self._shape(self._known(request), read_language(word(request, "lang"))))
+
+    async def end(self, request: Request) -> Response:
+        """End and forget it."""
+        self._check_writable()
+        check_query(request)
+        job = self._known(request)
+        del self._jobs[job.id]
+        if job.task is not None:
+            job.task.cancel()
+        job.fault = job.fault or "ended on demand"
+        job.wake()
+        return Response(status_code=204)
+
+    async def events(self, request: Request) -> Response:
+        """Follow it."""
+        check_query(request, "lang")
+        job = self._known(request)
+        teller = _teller(read_language(word(request, "lang")))
+        seen = request.headers.get("last-event-id", "")
+        start = int(seen) + 1 if seen.isascii() and seen.isdecimal() and len(seen) < 9 else 0
+        return StreamingResponse(_stream(job, start, teller), 200, {"x-accel-buffering": "no"}, "text/event-stream")
+
+    # --- inside
+
+    def _runner(self, job: Job, target: str, wishes: dict[str, Any]) -> Any:
+        """The work, once what was asked for has been checked; raises what ``diagnose`` raises before it begins."""
+        from postroad.diagnosis.diagnosing import Diagnosing, Inquiry
+        from postroad.diagnosis.targets import read_target
+
+        diagnosing = Diagnosing(read_target(target), Inquiry(**wishes, listener=job.hear))
+
+        async def run() -> None:
+            try:
+                job.diagnosis = await diagnosing.run()
+            except PostroadError as fault:
+                job.fault = fault.message
+            except BaseException as fault:
+                job.fault = f"ended: {type(fault).__name__}"
+                raise
+            finally:
+                job.wake()
+
+        return run()
+
+    def _read(self, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Target and keywords; raises Refusal."""
+        if unknown := [name for name in given if name not in _BODY]:
+            raise Refusal(400, f"there is no `{unknown[0][:40]}`", "known here: " + ", ".join(_BODY))
+        target = given.get("target")
+        if not isinstance(target, str) or not target or len(target) > 300:
+            raise Refusal(400, "`target` must be a host or a domain", '"target": "example.com"')
+        wishes = _texts(given) | _numbers(given)
+        from postroad.delivery.dialling import Dialling
+        from postroad.diagnosis.targets import read_target
+
+        if not self._near:
+            port = read_target(target).port or wishes.get("port", 25)
+            if port not in _MAIL_PORTS:
+                ports = ", ".join(map(str, _MAIL_PORTS))
+                raise Refusal(
+                    403,
+                    f"port {port} is not looked at from here",
+                    f"only {ports}; `postroad diagnose` has no such bound",
+                )
+            wishes["objection"] = Dialling().objection
+        return target, wishes
+
+    def _known(self, request: Request) -> Job:
+        job = self._jobs.get(request.path_params["id"])
+        if job is None:
+            raise Refusal(
+                404, "there is no such diagnosis", "it may have been forgotten; POST /api/v1/diagnose begins one"
+            )
+        return job
+
+    def _forget_old(self) -> None:
+        for name in [job.id for job in self._jobs.values() if job.state != "running"]:
+            if len(self._jobs) <= MAX_KEPT:
+                return
+            del self._jobs[name]
+
+    def _shape(self, job: Job, language: str) -> dict[str, Any]:
+        place = f"/api/v1/diagnose/{job.id}"
+        found = job.diagnosis
+        return {
+            "schema": "postroad.diagnosis.job/1",
+            "id": job.id,
+            "state": job.state,
+            "target": job.target,
+            "self": place,
+            "events": f"{place}/events",
+            "fault": job.fault,
+            "diagnosis": None if found is None else _teller(language).document(found, exit=int(found.level > 2)),
+        }
+
+
+def _teller(language: str) -> Teller:
+    from postroad.diagnosis.telling import Teller
+
+    return Teller(language)
+
+
+def _texts(given: Mapping[str, Any]) -> dict[str, Any]:
+    wishes: dict[str, Any] = {}
+    for names, kind, words in ((_TEXTS, str, "a text"), (_FLAGS, bool, "true or false")):
+        for name, keyword in names.items():
+            if (value := given.get(name)) is None:
+                continue
+            if not isinstance(value, kind) or (isinstance(value, str) and len(value) > 300):
+                raise Refusal(400, f"`{name}` must be {words}")
+            wishes[keyword] = value
+    if wishes.get("implicit_tls") is False:
+        del wishes["implicit_tls"]  # port 465 has it all the same
+    return wishes
+
+
+def _numbers(given: Mapping[str, Any]) -> dict[str, Any]:
+    from postroad.diagnosis.watching import Waits
+
+    wishes: dict[str, Any] = {}
+    if (port := given.get("port")) is not None:
+        if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65_535:
+            raise Refusal(400, "`port` must be a number from 1 to 65535")
+        wishes["port"] = port
+    if (timeout := given.get("timeout")) is not None:
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= _MAX_TIMEOUT:
+            raise Refusal(400, f"`timeout` must be a number of seconds up to {_MAX_TIMEOUT:g}")
+        wishes["waits"] = Waits.of(float(timeout))
+    if (selectors := given.get("dkim")) is not None:
+        if not isinstance(selectors, list) or not all(isinstance(one, str) for one in selectors):
+            raise Refusal(400, "`dkim` must be a list of selectors", '"dkim": ["s1"]')
+        wishes["dkim"] = tuple(selectors)
+    return wishes
+
+
+async def _stream(job: Job, start: int, teller: Teller) -> AsyncIterator[bytes]:
+    """The events from ``start`` on, then what came of it all."""
+    number = start
+    while True:
+        changed = job.changed
+        while number < len(job.events):
+            yield _event(number, *_told(job.events[number], teller))
+            number += 1
+        if job.state != "running":
+            break
+        try:
+            await asyncio.wait_for(changed.wait(), _ALIVE)
+        except TimeoutError:
+            yield b": still at it\n\n"
+    found = job.diagnosis
+    if found is None:
+        yield _event(number, "failed", {"fault": job.fault})
+    else:
+        yield _event(number, "done", teller.document(found, exit=int(found.level > 2)))
+
+
+def _told(progress: Progress, teller: Teller) -> tuple[str, dict[str, Any]]:
+    shape: dict[str, Any] = {"place": progress.place, "step": progress.step, "label": teller.step(progress.step)}
+    shape |= {"done": progress.done, "of": progress.of}
+    if progress.finding is None:
+        return "step", shape
+    return "finding", shape | {"finding": teller.finding(progress.finding)}
+
+
+def _event(number: int, kind: str, data: Any) -> bytes:
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, kind.encode("ascii"), msgspec.json.encode(data))
