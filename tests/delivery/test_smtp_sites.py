@@ -433,6 +433,28 @@ def test_tls_that_is_owed(authority: trustme.CA, tmp_path: Path, tls: UseTls, na
         assert ("not verified" in report.security) == (tls is UseTls.REQUIRED)
 
 
+def test_a_handshake_that_fails_does_not_bounce_the_mail() -> None:
+    """In clear the host says 530 (RFC 3207 section 4): that is about the session, and the next one may have TLS."""
+
+    async def play(peer: Peer) -> None:
+        await peer.greet(b"STARTTLS")
+        if await peer.hear() == b"STARTTLS":
+            await peer.say(b"220 go\r\n")
+            await peer.reader.read(1)
+            return
+        await peer.say(b"530 5.7.0 Must issue a STARTTLS command first\r\n")
+        await peer.hear()
+
+    async def work() -> Report:
+        async with SiteOf() as site:
+            await site.add(play)
+            return await site.deliver()
+
+    (handed,) = run(work()).handed
+    assert (handed.fate, handed.stage) == (Fate.NOT_NOW, "MAIL")
+    assert handed.reply is not None and handed.reply.code == 530
+
+
 @pytest.mark.parametrize("tls", [UseTls.REQUIRED, UseTls.VERIFIED])
 def test_a_host_without_tls_gets_nothing_when_it_is_owed(tls: UseTls) -> None:
     async def work() -> tuple[Report, list[bytes]]:

@@ -79,6 +79,10 @@ TABLE: list[tuple[Verb | None, bool, str, Meaning]] = [
     (M, WITHOUT, "451", Meaning.LATER),
     (R, WITHOUT, "451 4.3.0", Meaning.LATER),
     (M, WITHOUT, "554 5.3.2", Meaning.NEVER),
+    (M, WITH, "530 5.7.0 Must issue a STARTTLS command first", Meaning.HOST),
+    (M, WITHOUT, "530 say starttls", Meaning.HOST),
+    (M, WITHOUT, "530 5.7.0 Authentication required", Meaning.NEVER),
+    (M, WITHOUT, "550 5.7.1 STARTTLS was said, and yet", Meaning.NEVER),
     # anything else
     (R, WITH, "450 4.2.1", Meaning.LATER),
     (R, WITH, "550 5.1.1", Meaning.NEVER),

@@ -7,6 +7,8 @@ are tried in order, the first that fits decides:
 |-----------|------------|-------------------------|-----------------------|-----------------------------------------|
 | any       | any        | 2yz                     | any                   | TAKEN                                   |
 | any       | any        | 421                     | any                   | HOST: it closes, whatever was asked     |
+| any       | any        | 530, whose text is      | any                   | HOST: TLS did not come about, and it    |
+|           |            | about STARTTLS          |                       | takes nothing without                   |
 | RCPT      | any        | 4yz, 5yz                | x.5.3                 | FULL: the rest in another transaction   |
 | RCPT      | any        | 452, 552                | none                  | FULL (RFC 5321 section 4.5.3.1.10)      |
 | RCPT      | any        | 4yz, 5yz, whose text is | none                  | FULL                                    |
@@ -19,7 +21,7 @@ are tried in order, the first that fits decides:
 | any       | any        | 5yz                     | any                   | NEVER                                   |
 
 x.1.z and x.2.z speak of an address and a mailbox, so that no other parameters would help.
-Sources: RFC 5321 section 4.1.1.11, 4.2 and 4.5.3.1.10, RFC 3463 section 3, RFC 4954 section 4.
+Sources: RFC 5321 section 4.1.1.11, 4.2 and 4.5.3.1.10, RFC 3207 section 4, RFC 3463 section 3, RFC 4954 section 4.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ def react(reply: Reply, command: Verb | None, *, parameters: bool = False) -> Me
     """The table above. ``command`` None: the content is answered; ``parameters``: whether the command carried any."""
     if completes(reply):
         return Meaning.TAKEN
-    if closes_channel(reply):
+    if closes_channel(reply) or wants_tls(reply):
         return Meaning.HOST
     if command is Verb.RCPT and wants_fewer_recipients(reply):
         return Meaning.FULL
@@ -106,6 +108,11 @@ def greets(reply: Reply) -> bool:
 def closes_channel(reply: Reply) -> bool:
     """421: the host closes the connection, whatever was asked (RFC 5321 section 3.8)."""
     return reply.code == 421
+
+
+def wants_tls(reply: Reply) -> bool:
+    """530 Must issue a STARTTLS command first (RFC 3207 section 4): nothing is said about the mail."""
+    return reply.code == 530 and "STARTTLS" in reply.text.upper()
 
 
 def knows_no_ehlo(reply: Reply) -> bool:
