@@ -126,7 +126,8 @@ def test_what_was_acknowledged_is_delivered_waiting_or_reported(seed: int, serve
     # Who sends again what got no reply: there are at most as many as were sent to the final dot.
     assert not [one for one, ids in ids_of(ledger, account).items() if len(ids) > ledger.transmitted[one]]
     assert len(ledger.acked) >= ROUNDS * CONNECTIONS
-    assert account.told and account.stored and account.taken and account.waiting
+    assert account.told and account.stored and account.taken and account.waiting and account.uncertain
+    assert any(one.cut for taken in account.taken.values() for one in taken)
     assert not [line for line in server.log() if line["level"] == "error"]
 
 
