@@ -120,6 +120,13 @@ def test_a_name_without_address(run: Run) -> None:
         run(SmtpClient.connect(Target("nobody.invalid", 25), options()))
 
 
+@pytest.mark.parametrize("name", ["a" * 70 + ".example", "a..example", ".example"])
+def test_a_name_that_is_none(run: Run, name: str) -> None:
+    with pytest.raises(ConnectFault, match="no address of") as caught:
+        run(SmtpClient.connect(Target(name, 25), options()))
+    assert caught.value.stage == "CONNECT"
+
+
 def test_no_socket(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ConnectFault, match="No such file"):
         run(SmtpClient.connect(Target(path=str(tmp_path / "none"), lmtp=True), options()))

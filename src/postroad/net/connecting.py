@@ -56,8 +56,11 @@ async def endpoints_of(target: Target, seconds: float) -> list[Endpoint]:
     if _is_address(target.host):
         return [Endpoint(target, target.host)]
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(seconds):
-        found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    try:
+        async with asyncio.timeout(seconds):
+            found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except UnicodeError as fault:  # an empty label or one of more than 63 octets
+        raise socket.gaierror(socket.EAI_NONAME, "no host name") from fault
     addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
     return [Endpoint(target, address) for address in list(addresses)[:MAX_ADDRESSES]]
 
