@@ -47,9 +47,9 @@ def test_every_event_is_counted_once(name: str) -> None:
     _, found = events_of(name)
     document = explain_log((LOGS / f"{name}.log").read_bytes(), limit=2, now=REFERENCE)
     assert document["events"] == len(found) == sum(document["outcomes"].values())
-    assert document["outcomes"] == Counter(one.outcome for one in found) | dict.fromkeys(
-        document["outcomes"], 0
-    ) | dict(Counter(one.outcome for one in found))
+    assert {name: count for name, count in document["outcomes"].items() if count} == Counter(
+        one.outcome for one in found
+    )
     told = sum(one["count"] for one in (*document["groups"], *document["rest"]))
     assert told == sum(one.outcome != "delivered" for one in found)
     assert len(document["groups"]) <= 2
@@ -85,7 +85,7 @@ def test_too_many_groups_go_to_the_rest_and_none_is_lost() -> None:
     assert top[0].destination == "big.example"
     assert top[0].count == 1000
     assert not top[0].partial
-    assert sum(one.count for one in (*top, *rest)) == 2000
+    assert sum(one.count for one in top) + sum(one.count for one in rest) == 2000
     assert all(one.partial for one in top[1:])
     assert groups.outcomes() == {"failed": 2000}
     assert groups.span() == (1.0, 1000.0)
@@ -159,6 +159,14 @@ def test_stamps_with_a_zone(text: str, moment: str) -> None:
 def test_stamps_without_a_year_are_of_the_past(text: str, moment: tuple[int, int, int]) -> None:
     found = datetime.fromtimestamp(Stamps(REFERENCE).read(text))  # noqa: DTZ006 (so are the stamps)
     assert (found.year, found.month, found.day, found.hour) == (*moment, 12)
+
+
+def test_a_log_that_is_followed_into_another_year() -> None:
+    stamps = Stamps(REFERENCE)
+    before = stamps.read("Jan 15 12:00:00 mx")
+    stamps.renew(REFERENCE + 60 * 86_400)
+    assert stamps.read("x") == 0.0
+    assert stamps.read("Jan 15 12:00:00 mx") - before == pytest.approx(365 * 86_400, abs=3_600)
 
 
 @pytest.mark.parametrize(

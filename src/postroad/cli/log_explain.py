@@ -207,6 +207,7 @@ class _Work:
                     live = live or self._caught_up(name)
                     time.sleep(_PAUSE)
                     continue
+                self._digest.renew(time.time())
                 for told in self._digest.feed(block):
                     if self._show.lines or (live and told.event.outcome != "delivered"):
                         self._show.line(told, advice=live)

@@ -68,7 +68,7 @@ class LogScreen:
         self._block("beside", list(self._beside(one)))
 
     def _codes(self, one: Document) -> Iterable[Document]:
-        code = one["code"]
+        code = one["code"] or one["enhanced"]
         if code and ("code", str(code["code"])) not in self._told:
             self._told.add(("code", str(code["code"])))
             yield code

@@ -62,6 +62,11 @@ class Digest:
         chosen = readers((self.wanted.format,)) if self.wanted.format else ()
         self._log = LogLines(Stamps(reference), chosen)
 
+    def renew(self, reference: float) -> None:
+        """The log that is being read goes on until then."""
+        if self._log is not None:
+            self._log.stamps.renew(reference)
+
     def feed(self, block: bytes) -> Iterator[Told]:
         """The next octets of the log; the events must be taken all."""
         log = self._log

@@ -129,9 +129,14 @@ class Stamps:
     """
 
     def __init__(self, reference: float) -> None:
-        self._reference = datetime.fromtimestamp(reference, UTC) + timedelta(days=1)
+        self._last = self._last_long = ""
+        self._at = self._at_long = 0.0
+        self.renew(reference)
+
+    def renew(self, reference: float) -> None:
+        """Time has gone on: ``reference`` is now another."""
         self._last = ""
-        self._at = 0.0
+        self._reference = datetime.fromtimestamp(reference, UTC) + timedelta(days=1)
 
     def read(self, line: str) -> float:
         """Seconds since the epoch; 0 when the line begins with no moment."""
@@ -154,11 +159,9 @@ class Stamps:
             found = _ISO.match(rest)
             if found is None:
                 return self._syslog(rest[:15]) or 0.0
-        try:
-            stamp = found[0].replace(",", ".")
-            return datetime.fromisoformat(stamp[:19] + stamp[19:].replace(" ", "")).timestamp()
-        except (ValueError, OverflowError, OSError):
-            return 0.0
+        if found[0] != self._last_long:
+            self._last_long, self._at_long = found[0], _moment(found[0])
+        return self._at_long
 
     def _syslog(self, stamp: str) -> float | None:
         found = _SYSLOG.match(stamp)
@@ -175,3 +178,11 @@ class Stamps:
             if at <= self._reference.timestamp():
                 return at
         return None
+
+
+def _moment(stamp: str) -> float:
+    try:
+        plain = stamp.replace(",", ".")
+        return datetime.fromisoformat(plain[:19] + plain[19:].replace(" ", "")).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return 0.0

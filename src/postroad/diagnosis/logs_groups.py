@@ -1,7 +1,7 @@
 """Counts of a log by destination and reason, in bounded memory: when there are too many, the rare ones go to a rest.
 
-Every event is counted exactly once, in a group or in the rest. A group whose early events went to the rest says so
-(``partial``).
+Every event is counted exactly once, in a group or in the rest. A group whose early events may have gone to the rest says
+so (``partial``).
 """
 
 from __future__ import annotations
