@@ -147,6 +147,14 @@ def test_a_text_without_header_is_a_body() -> None:
     assert found.content.endswith(b"\r\n\r\njust words, no field\r\n")
 
 
+def test_a_message_out_of_an_mbox() -> None:
+    """Else its header would be a body, Bcc and all."""
+    found = composed(b"From me@example.com Tue Nov 24 12:00:00 2026\nBcc: secret@example.org\n" + LETTER)
+    assert found.content.endswith(LETTER) and b"ecret" not in found.content and b"From me" not in found.content
+    text = b"From here to there\r\nand back\r\n"
+    assert composed(text, "me@example.com", ["kana@example.net"]).content.endswith(b"\r\n\r\n" + text)
+
+
 @pytest.mark.parametrize(
     ("header", "complaint"),
     [

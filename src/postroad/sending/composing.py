@@ -152,7 +152,7 @@ def _needs_utf8(message: EmailMessage) -> bool:
 def _split(octets: bytes) -> tuple[list[Field], bytes]:
     """The fields of the header, and the body; a message that begins with no field is all body."""
     fields: list[Field] = []
-    at = 0
+    at = _behind_mbox_line(octets)
     while (found := _FIELD.match(octets, at)) is not None:
         value = " ".join(part.strip(b" \t\r\n").decode("utf-8", "surrogateescape") for part in found[2].split(b"\n"))
         fields.append(Field(found[1].decode("ascii").lower(), found[0], value.strip()))
@@ -164,6 +164,12 @@ def _split(octets: bytes) -> tuple[list[Field], bytes]:
         line = rest.partition(b"\r\n")[0][:60].decode("utf-8", "replace")
         raise MessageError(f"the header has a line that is no field: {line!r}", "an empty line ends the header")
     return fields, rest
+
+
+def _behind_mbox_line(octets: bytes) -> int:
+    """Where the header begins: an mbox keeps the reverse-path and a time in a line before it (RFC 4155)."""
+    first = octets.find(b"\r\n") + 2
+    return first if octets.startswith(b"From ") and _FIELD.match(octets, first) is not None else 0
 
 
 def _missing(fields: Sequence[Field], sender: Mailbox | None, now: datetime) -> tuple[bytes, str]:
