@@ -14,7 +14,7 @@ from postroad.cli.language import chosen
 from postroad.cli.outcome import Exit, Failure
 from postroad.cli.screen import screen
 from postroad.observe.printable import printable
-from postroad.replies.catalogue import catalogue
+from postroad.replies.catalogue import Catalogue, catalogue
 from postroad.replies.documents import Document
 from postroad.replies.explaining import Explainer
 from postroad.replies.understanding import MAX_TEXT
@@ -43,8 +43,8 @@ def explain_command(
 ) -> int:
     """Explain a code (455), an enhanced status (4.7.1), a reply, an EHLO keyword or a verb.
 
-    With `-`, or nothing and something piped in, the text comes from standard input: a reply, a line of a log or of a
-    bounce, or a transcript, in which each reply is explained.
+    With `-`, or nothing and something piped in, the text comes from standard input: a reply, a transcript, in which
+    each reply is explained, a mail that came back (as `postroad bounce explain`), or a log (as `postroad log explain`).
     """
     if schema:
         print((Path(postroad.__file__).parent / "reference" / "schemas" / "reference.json").read_text("utf-8"))
@@ -52,11 +52,25 @@ def explain_command(
     known = catalogue()
     language = chosen(lang, known.languages)
     explainer = Explainer(known, language)
-    words = list(what)
-    if words in ([], ["-"]):
-        found = explainer.explain(_standard_input(bool(words)), command=command.upper(), provider=provider)
+    asked = {"command": command.upper(), "provider": provider}
+    if what in ((), ("-",)):
+        head = _standard_input(bool(what))
+        if b"\n" in head.strip() and not markdown:  # one line is a reply, or has one
+            from postroad.cli.explain_piped import explain_piped
+
+            ended = explain_piped(head, sys.stdin.buffer, language, as_json, colour)
+            if ended is not None:
+                return ended
+        found = explainer.explain(head.decode("utf-8", "replace"), **asked)
     else:
-        found = explainer.explain_words(words, command=command.upper(), provider=provider)
+        found = explainer.explain_words(list(what), **asked)
+    _say(found, known, language, as_json, markdown, short, colour)
+    return Exit.DATA if all(item["kind"] == "nothing" for item in found["items"]) else Exit.OK
+
+
+def _say(
+    found: Document, known: Catalogue, language: str, as_json: bool, markdown: bool, short: bool, colour: str
+) -> None:
     if as_json:
         print(as_document(found))
     elif markdown:
@@ -66,7 +80,6 @@ def explain_command(
         print("\n".join(map(printable, text.split("\n"))))
     else:
         _show(Explanation(screen(colour), known.vocabulary(language)), found, short)
-    return Exit.DATA if all(item["kind"] == "nothing" for item in found["items"]) else Exit.OK
 
 
 def _show(out: Explanation, found: Document, short: bool) -> None:
@@ -77,7 +90,7 @@ def _show(out: Explanation, found: Document, short: bool) -> None:
     print(out.screen.text())
 
 
-def _standard_input(asked: bool) -> str:
+def _standard_input(asked: bool) -> bytes:
     if sys.stdin is None or sys.stdin.closed or (sys.stdin.isatty() and not asked):
         raise Failure(Exit.USAGE, "nothing to explain", "postroad explain 455, or pipe a reply or a transcript in")
-    return sys.stdin.buffer.read(MAX_TEXT).decode("utf-8", "replace")
+    return sys.stdin.buffer.read(MAX_TEXT)

@@ -6,12 +6,14 @@ Nothing is imported before a name of it is used.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from postroad.diagnosis.bounce_document import explain_bounce as explain_bounce
     from postroad.diagnosis.diagnosing import Diagnosis as Diagnosis
     from postroad.diagnosis.diagnosing import diagnose as diagnose
     from postroad.diagnosis.diagnosing import diagnose_sync as diagnose_sync
     from postroad.diagnosis.logs import explain_log as explain_log
 
 _HOMES = dict.fromkeys(("Diagnosis", "diagnose", "diagnose_sync"), "postroad.diagnosis.diagnosing")
+_HOMES["explain_bounce"] = "postroad.diagnosis.bounce_document"
 _HOMES["explain_log"] = "postroad.diagnosis.logs"
 
 

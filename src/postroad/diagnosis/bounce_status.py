@@ -18,13 +18,22 @@ _MAX_VALUE: Final = 4_000
 _FIELD = re.compile(r"([!-9;-~]{1,60})[ \t]{0,10}:(.*)\Z", re.DOTALL)
 _STATUS = re.compile(r"\(?([245])\.([0-9]{1,3})\.([0-9]{1,3})(?![0-9])")
 _CODE = re.compile(r"[45][0-9][0-9](?![0-9.])")
-_HOST = re.compile(r"\[?([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){1,20}|[0-9a-fA-F:]{0,40}::?[0-9a-fA-F:.]{1,40})\.?")
+_HOST = re.compile(
+    r"\[?([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){1,20}|[0-9a-fA-F:]{0,40}::?[0-9a-fA-F:.]{1,40})\.?"
+)
 _MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 _DATE = re.compile(
     r"([0-3]?[0-9])[ -]([A-Za-z]{3})[ -]((?:19|20)[0-9]{2}) +([0-2]?[0-9]):([0-5][0-9])(?::([0-6][0-9]))? *([+-][0-9]{4})?"
 )
 #: Names that make a group one of a recipient.
-_OF_RECIPIENT: Final = ("final-recipient", "original-recipient", "action", "status", "diagnostic-code", "x-actual-recipient")
+_OF_RECIPIENT: Final = (
+    "final-recipient",
+    "original-recipient",
+    "action",
+    "status",
+    "diagnostic-code",
+    "x-actual-recipient",
+)
 
 Group = Mapping[str, str]
 
@@ -89,7 +98,11 @@ def address_of(value: str) -> str:
 def is_of_mail(value: str) -> bool:
     """Whether the address is one of the Internet, or at least no X.400 or other one (RFC 3464 section 2.1.2)."""
     kind, semicolon, rest = value.partition(";")
-    return "@" in value and (not semicolon or kind.strip().lower() in ("rfc822", "utf-8", "system", "")) and rest[:1] != "/"
+    return (
+        "@" in value
+        and (not semicolon or kind.strip().lower() in ("rfc822", "utf-8", "system", ""))
+        and rest[:1] != "/"
+    )
 
 
 def diagnostic_of(value: str) -> tuple[bool, str]:

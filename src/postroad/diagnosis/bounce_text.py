@@ -25,11 +25,13 @@ _ADDRESS = re.compile(
 _FIRST = re.compile(r"[ \t>*•-]{0,40}[<\"'\[]?")
 _RULE = re.compile(r"[ >]{0,3}[-=*_#|]{2,}")
 #: A header that nobody writes by hand: the message that was sent has begun.
-_HEADER = re.compile(r">?(?:Received: (?:from|by) |Return-Path: ?<|Delivered-To: |Message-ID: ?<|MIME-Version: [0-9])", re.IGNORECASE)
+_HEADER = re.compile(
+    r">?(?:Received: (?:from|by) |Return-Path: ?<|Delivered-To: |Message-ID: ?<|MIME-Version: [0-9])", re.IGNORECASE
+)
 _PREFIX = re.compile(r"(?:.{0,60}smtp|mailto|rfc822)[=:]", re.IGNORECASE)
 _RCPT = re.compile(r"RCPT TO: ?<", re.IGNORECASE)
 _CODE = re.compile(
-    r"(?:(?<![0-9A-Za-z.:\[/#@=_-])|(?<=CODE :)|(?<=code:))(?P<code>[45][0-9][0-9])"
+    r"(?:(?<![0-9A-Za-z.:\[/#@=_-])(?<!port )(?<!after )(?<!than )(?<!over )|(?<=CODE :)|(?<=code:))(?P<code>[45][0-9][0-9])"
     r"(?:[ -](?![0-9]{4})|[:,] ?)[ ]{0,4}(?=#?\(?#?[245]\.[0-9]{1,3}\.[0-9]|[A-Za-z<\[\"'(-]|[^\x00-\x7f]|[45][0-9][0-9] |[0-9] [A-Z])"
 )
 _BEHIND = re.compile(r"\[SMTP Error Code ([45][0-9][0-9])\]")
@@ -80,7 +82,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Quoted:
     """What a host said, as it is quoted."""
 
     code: str
@@ -206,17 +208,17 @@ def addresses_in(value: str) -> list[str]:
 # What is said
 
 
-def reply_in(text: str) -> Reply | None:
+def reply_in(text: str) -> Quoted | None:
     """The reply of a host that a text quotes: first where a mark says that it is one, else anywhere."""
     lines = text.split("\n")[:MAX_LINES]
     found = _first(lines, marked=True) or _first(lines, marked=False)
     if found is None and (behind := _BEHIND.search(text[:20_000])) is not None:
         line = text[text.rfind("\n", 0, behind.start()) + 1 : behind.start()]
-        return Reply(behind[1], line.rpartition(">:")[2].strip())
+        return Quoted(behind[1], line.rpartition(">:")[2].strip())
     return found
 
 
-def _first(lines: Sequence[str], marked: bool) -> Reply | None:
+def _first(lines: Sequence[str], marked: bool) -> Quoted | None:
     for number, line in enumerate(lines):
         start = 0
         if marked:
@@ -226,11 +228,11 @@ def _first(lines: Sequence[str], marked: bool) -> Reply | None:
             start = mark.end()
         found = _CODE.search(line, max(start - 1, 0)) or _CODE.match(line, start)
         if found is not None:
-            return Reply(found["code"], _whole(lines, number, found))
+            return Quoted(found["code"], _whole(lines, number, found))
         if marked and not line[start:].strip() and number + 1 < len(lines):  # the reply stands in the next line
             below = lines[number + 1]
             if (found := _CODE.search(below)) is not None:
-                return Reply(found["code"], _whole(lines, number + 1, found))
+                return Quoted(found["code"], _whole(lines, number + 1, found))
     return None
 
 

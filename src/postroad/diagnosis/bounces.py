@@ -15,7 +15,17 @@ from postroad.diagnosis.bounce_facts import Action, Bounce, Feedback, Form, Kind
 from postroad.diagnosis.bounce_kinds import form_of, is_daemon
 from postroad.diagnosis.bounce_mail import Mail, inner_of, take_apart
 from postroad.diagnosis.bounce_tables import Tables, tables
-from postroad.diagnosis.bounce_text import BounceText, Named, Reply, addresses_in, command_in, flat, host_in, reply_in, status_in
+from postroad.diagnosis.bounce_text import (
+    BounceText,
+    Named,
+    Quoted,
+    addresses_in,
+    command_in,
+    flat,
+    host_in,
+    reply_in,
+    status_in,
+)
 
 _KINDS: Final[dict[Form, Kind]] = {
     "dsn": "bounce",
@@ -37,7 +47,9 @@ def read_bounce(octets: bytes) -> Bounce:
     mail = take_apart(octets)
     form = form_of(mail, known)
     found = _read(mail, form, known)
-    if (form in ("mail", "auto-reply") and not is_daemon(mail.header, known)) or (form == "text" and not found.recipients):
+    if (form in ("mail", "auto-reply") and not is_daemon(mail.header, known)) or (
+        form == "text" and not found.recipients
+    ):
         for inner in inner_of(mail):  # somebody forwards a bounce as an attachment, or wraps it
             if (inside := form_of(inner, known)) in ("dsn", "arf"):
                 return _read(inner, inside, known)
@@ -88,7 +100,9 @@ def _report(mail: Mail, bounce: Bounce, known: Tables) -> Bounce:
         about = beside if beside is not None else Named(address, [])
         whole = text.text if len(groups) == 1 else ""
         said = _of_group(group, address or about.address, about.text, whole, reporter)
-        recipients.append(replace(said, at=said.at or bounce.at, expired=_expired(said, f"{said.text}\n{about.text}", known)))
+        recipients.append(
+            replace(said, at=said.at or bounce.at, expired=_expired(said, f"{said.text}\n{about.text}", known))
+        )
     if not recipients:
         recipients = [one if one.host else replace(one, host=reporter) for one in _in_words(mail, bounce, known)]
     return replace(bounce, reporter=reporter, recipients=tuple(recipients))
@@ -137,10 +151,10 @@ def _of_group(group: status.Group, address: str, about: str, whole: str, reporte
     )
 
 
-def _good_reply(diagnostic: str) -> Reply | None:
+def _good_reply(diagnostic: str) -> Quoted | None:
     """What a host said when it took the mail."""
     code, _, text = diagnostic.partition(" ")
-    return Reply(code, text) if _GOOD_CODE.match(code) else None
+    return Quoted(code, text) if _GOOD_CODE.match(code) else None
 
 
 def _action(value: str, enhanced: str) -> Action:
@@ -175,8 +189,8 @@ def _in_words(mail: Mail, bounce: Bounce, known: Tables) -> list[Said]:
     named = text.named(listed, _never(mail)) or text.named([], frozenset(addresses_in(mail.header.get("from", ""))))
     folded = text.text.casefold()
     late = any(phrase in folded for phrase in known.delayed)
-    preamble = flat(text.preamble(named), _MAX_WORDS) if len(named) > 1 else ""
-    return [replace(_of_words(one, text.text, len(named) == 1, late, bounce, known), context=preamble) for one in named]
+    context = flat(text.preamble(named) if len(named) > 1 else text.text, _MAX_WORDS)
+    return [replace(_of_words(one, text.text, len(named) == 1, late, bounce, known), context=context) for one in named]
 
 
 def _of_words(named: Named, whole: str, alone: bool, late: bool, bounce: Bounce, known: Tables) -> Said:
@@ -184,7 +198,7 @@ def _of_words(named: Named, whole: str, alone: bool, late: bool, bounce: Bounce,
     mentions = "\n".join(line for line in whole.split("\n") if named.address.casefold() in line.casefold())
     reply = reply_in(about) or reply_in(mentions) or (reply_in(whole) if alone else None)
     own = _without_address(about, named.address)
-    words = reply.text if reply is not None else flat(own if not alone else f"{own}\n{whole}", _MAX_WORDS)
+    words = reply.text if reply is not None else flat(own or (whole if alone else ""), _MAX_WORDS)
     place = whole if alone else about
     said = Said(
         address=named.address,

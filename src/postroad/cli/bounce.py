@@ -1,0 +1,189 @@
+"""``postroad bounce explain``: whom a mail that came back names, why, whether the address is good, and what to do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from postroad.cli.columns import as_document
+from postroad.cli.language import chosen
+from postroad.cli.outcome import Exit, Failure
+
+if TYPE_CHECKING:
+    from postroad.diagnosis.bounce_document import BounceExplainer
+
+Document = dict[str, Any]
+
+#: Rows of the table of a folder; the counts below it are of all.
+_SHOWN: Final = 100
+#: Files of a folder, and folders within it, that are looked at.
+_MAX_FILES: Final = 1_000_000
+_MAX_DEPTH: Final = 12
+
+
+@click.group("bounce")
+def bounce_command() -> None:
+    """Mail that came back: what it says and what to do."""
+
+
+@bounce_command.command("explain")
+@click.argument("files", nargs=-1, metavar="[FILE|-|DIR]...")
+@click.option("--limit", default=_SHOWN, type=click.IntRange(0), show_default=True, help="Rows for a folder.")
+@click.option("--lang", metavar="LANG", help="en, ja; else POSTROAD_LANG, then the locale.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document a file, a line each (postroad.bounce/1).")
+@click.option("--schema", is_flag=True, help="The JSON Schema of what --json prints.")
+@click.option("--colour", "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True)
+def explain_command(
+    files: tuple[str, ...], limit: int, lang: str | None, as_json: bool, schema: bool, colour: str
+) -> int:
+    """Explain bounces, of any mail program and in the standard form: per recipient the reason, whether the address
+    is bad, what the host said, who acts and what to do. Complaints, automatic answers and ordinary mail are told apart.
+
+    A file holds one message as it was received. A folder is read with all below it, and ends in a table. With `-`, or
+    nothing and something piped in, the message comes from standard input.
+    """
+    if schema:
+        import postroad
+
+        print((Path(postroad.__file__).parent / "reference" / "schemas" / "bounce.json").read_text("utf-8"))
+        return Exit.OK
+    names = _names(files)
+    from postroad.diagnosis.bounce_document import BounceExplainer
+    from postroad.replies.catalogue import catalogue
+
+    known = catalogue()
+    explainer = BounceExplainer(known, chosen(lang, known.languages))
+    show = _Shown(explainer, colour, as_json)
+    if any(Path(name).is_dir() for name in names if name != "-"):
+        return _folder(names, show, limit)
+    return _each(names, show)
+
+
+def _names(files: tuple[str, ...]) -> tuple[str, ...]:
+    if files:
+        return files
+    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+        raise Failure(Exit.USAGE, "nothing to explain", "postroad bounce explain returned.eml, or pipe a message in")
+    return ("-",)
+
+
+class _Shown:
+    """How documents are written."""
+
+    def __init__(self, explainer: BounceExplainer, colour: str, as_json: bool) -> None:
+        self.explainer = explainer
+        self.colour = colour
+        self.as_json = as_json
+
+    def read(self, octets: bytes, name: str) -> Document:
+        """One message."""
+        from postroad.diagnosis.bounces import read_bounce
+
+        document = self.explainer.document(read_bounce(octets))
+        return {**document, "file": name} if name != "-" else document
+
+
+def _each(names: tuple[str, ...], show: _Shown) -> int:
+    """Every message in full."""
+    from postroad.cli.bounce_shown import BounceScreen
+    from postroad.cli.screen import screen
+
+    out = BounceScreen(screen(show.colour), show.explainer.words)
+    nothing = True
+    for number, name in enumerate(names):
+        document = show.read(_octets(name), name)
+        nothing = nothing and document["form"] == "mail"
+        if show.as_json:
+            print(as_document(document))
+            continue
+        if number:
+            out.screen.add()
+        out.message(document, name if len(names) > 1 else "")
+    if not show.as_json:
+        print(out.screen.text())
+    return Exit.DATA if nothing else Exit.OK
+
+
+def _folder(names: tuple[str, ...], show: _Shown, limit: int) -> int:
+    """Folders and files: a row for each recipient, then how often each reason was found."""
+    from postroad.cli.bounce_shown import Table
+    from postroad.cli.outcome import say
+    from postroad.cli.progress import Progress
+    from postroad.replies.catalogue import catalogue
+
+    files = [file for name in names for file in ([name] if name == "-" else _files(Path(name)))]
+    sizes = [_size(file) for file in files]
+    words = show.explainer.words["summary"]
+    progress = Progress(sum(sizes), catalogue().texts("logs", show.explainer.language)["progress"], names[0])
+    table = Table(show.explainer, limit)
+    done = 0
+    for file, size in zip(files, sizes, strict=True):
+        done += size
+        try:
+            document = show.read(_octets(file), file)
+        except Failure as fault:
+            progress.clear()
+            say("warn", words["unreadable"].format(file=file, why=fault.message))
+            continue
+        if show.as_json:
+            progress.clear()
+            print(as_document(document))
+        table.take(document)
+        progress.at(done)
+    progress.clear()
+    if not show.as_json:
+        print(table.text())
+    if not table.files:
+        raise Failure(Exit.NO_INPUT, f"there is no message in {', '.join(names)}")
+    return Exit.OK if table.bounces or show.as_json else Exit.DATA
+
+
+def _files(path: Path, depth: int = 0) -> Iterator[str]:
+    """The files below, in their order; hidden ones are left out, and no link is followed out of the folder."""
+    if not path.is_dir():
+        yield str(path)
+        return
+    try:
+        below = sorted(path.iterdir())
+    except OSError as fault:
+        raise _failure(str(path), fault) from fault
+    for one in below[:_MAX_FILES]:
+        if one.name.startswith(".") or one.is_symlink():
+            continue
+        if one.is_dir() and depth < _MAX_DEPTH:
+            yield from _files(one, depth + 1)
+        elif one.is_file():
+            yield str(one)
+
+
+def _size(name: str) -> int:
+    with suppress(OSError):
+        return 0 if name == "-" else Path(name).stat().st_size
+    return 0
+
+
+def _octets(name: str) -> bytes:
+    """A message, never more of it than is read."""
+    from postroad.diagnosis.bounce_mail import MAX_OCTETS
+
+    if name == "-":
+        return sys.stdin.buffer.read(MAX_OCTETS + 1)
+    try:
+        with Path(name).open("rb") as source:
+            return source.read(MAX_OCTETS + 1)
+    except OSError as fault:
+        raise _failure(name, fault) from fault
+
+
+def _failure(name: str, fault: OSError) -> Failure:
+    match fault:
+        case FileNotFoundError():
+            return Failure(Exit.NO_INPUT, f"there is no file {name}")
+        case PermissionError():
+            return Failure(Exit.NO_PERMISSION, f"{name} may not be read")
+    return Failure(Exit.IO, f"{name} cannot be read: {fault.strerror or fault}")
