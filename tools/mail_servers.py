@@ -1,4 +1,4 @@
-"""Real mail servers to deliver to and from, for tests and benchmarks: Postfix, Exim and Dovecot, each in a mount namespace of its own.
+"""Real mail servers for tests and benchmarks: Postfix, Exim, OpenSMTPD and Dovecot, each in a mount namespace of its own.
 
 They come from `make peers`, unpacked and not installed. In the namespace the private tree lies over /usr and /etc, and
 /run, /var/spool and /var/lib are empty; a PID namespace ends all of their processes when we end the first.
@@ -23,7 +23,8 @@ from typing import Self
 from tools import peers as provided
 
 #: Accounts that Debian's packages would make when they are installed.
-USERS = {"postfix": 901, "postdrop": 902, "Debian-exim": 905, "dovecot": 907, "dovenull": 908, "vmail": 909}
+USERS = {"postfix": 901, "postdrop": 902, "opensmtpd": 903, "opensmtpq": 904, "Debian-exim": 905, "dovecot": 907}
+USERS |= {"dovenull": 908, "vmail": 909}
 
 _ALONE = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child")
 #: $1 tree, $2 work folder, then the command.
@@ -331,3 +332,26 @@ service lmtp {{
 """
         )
         return ["/usr/sbin/dovecot", "-F", "-c", str(config)]
+
+
+class OpenSmtpd(MailServer):
+    """Takes mail for ``domain`` into ``maildir``; refuses all other mail."""
+
+    tree = provided.opensmtpd_tree()
+    program = "usr/sbin/smtpd"
+    domain = "opensmtpd.example"
+
+    def command(self) -> list[str]:
+        """See MailServer."""
+        self.folder("mail", 0o700, "vmail", "vmail")
+        config = self.work / "smtpd.conf"
+        config.write_text(
+            f"""table people {{ kana = vmail, bob = vmail }}
+listen on 127.0.0.1 port {self.port} hostname mx.{self.domain}
+action "box" maildir "{self.work}/mail/%{{dest.user}}" virtual <people>
+match from any for domain "{self.domain}" action "box"
+"""
+        )
+        config.chmod(0o644)
+        start = 'mkdir -p /run/opensmtpd /var/lib/opensmtpd/empty && exec /usr/sbin/smtpd -d -f "$0"'
+        return ["sh", "-c", start, str(config)]

@@ -2,8 +2,8 @@
 """Fetches the mail programs that the tests talk to: `tools/peers.py [--best-effort]`.
 
 Ordinary programs (swaks, msmtp, curl ...) are installed by apt-get where we are root. A mail server never is: it
-would conflict with the machine's own and start a service. Postfix, Exim and Dovecot are downloaded and unpacked into
-private folders, each to be laid over /usr in a mount namespace of its own; nodemailer goes beside them.
+would conflict with the machine's own and start a service. Postfix, Exim, OpenSMTPD and Dovecot are downloaded and
+unpacked into private folders, each to be laid over /usr in a mount namespace of its own; nodemailer goes beside them.
 
 The folder lies in the user's cache, so that a fresh clone finds it filled; $POSTROAD_PEERS names another. What is
 there already is left alone. Exit status 1 says that something is missing; with --best-effort it is only told, since
@@ -62,6 +62,10 @@ def exim_tree() -> Path:
 
 def dovecot_tree() -> Path:
     return folder() / "dovecot"
+
+
+def opensmtpd_tree() -> Path:
+    return folder() / "opensmtpd"
 
 
 def postfix_environment(tree: Path) -> dict[str, str]:
@@ -200,6 +204,7 @@ def unpack_postfix() -> None:
 SERVERS = {
     "exim4": (("exim4-base", "exim4-daemon-light"), "usr/sbin/exim4"),
     "dovecot": (("dovecot-core", "dovecot-lmtpd"), "usr/lib/dovecot/lmtp"),
+    "opensmtpd": (("opensmtpd",), "usr/sbin/smtpd"),
 }
 
 
