@@ -1,4 +1,6 @@
-"""Records the logs of real Postfix and Exim into ``logs/``: ``python -m tests.diagnosis.record_logs`` (as root).
+"""Records the logs of real mail servers into ``logs/``: ``python -m tests.diagnosis.record_logs [TREE]`` (as root).
+
+Postfix and Exim come from `make peers`; TREE is where Debian's opensmtpd was unpacked (``dpkg -x``), if it is wanted.
 
 A host of ours answers each RCPT by the recipient's local part, so that a log holds deliveries, deferrals and bounces
 with the words of well-known hosts. The files it wrote are kept beside the expectations; it is run again only when a
@@ -16,7 +18,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from smtplib import SMTP, SMTPResponseException
 
-from tools.mail_servers import Exim, Postfix, free_port
+import pytest
+
+from tools.mail_servers import USERS, Exim, MailServer, Postfix, free_port
 
 LOGS = Path(__file__).parent / "logs"
 
@@ -152,8 +156,55 @@ def exim() -> None:
         (LOGS / "exim-recorded.log").write_text((server.work / "log/mainlog").read_text("utf-8", "replace"), "utf-8")
 
 
+_OPENSMTPD = """listen on 127.0.0.1 port {port} hostname mx.ours.example
+action "local" maildir "{work}/mail/%{{user.username}}"
+action "mx" relay
+match from any for domain nowhere.invalid action "mx"
+match from any for domain opensmtpd.example action "local"
+"""
+
+
+class _OpenSmtpd(MailServer):
+    program = "usr/sbin/smtpd"
+
+    def __init__(self, routes: dict[str, int]) -> None:
+        super().__init__()
+        self._routes = routes
+
+    def command(self) -> list[str]:
+        """In the foreground, where its log has no stamps."""
+        text = _OPENSMTPD.format(port=self.port, work=self.work)
+        for domain, port in self._routes.items():
+            text += f'action "{domain}" relay host smtp://127.0.0.1:{port}\n'
+            text += f'match from any for domain {domain} action "{domain}"\n'
+        (self.folder("etc") / "smtpd.conf").write_text(text)
+        self.folder("mail", 0o777)
+        folders = "mkdir -p /var/lib/opensmtpd/empty /var/spool/smtpd; chmod 711 /var/spool/smtpd"
+        return ["sh", "-c", f"{folders}; exec /usr/sbin/smtpd -d -f /etc/smtpd.conf"]
+
+
+def opensmtpd(tree: Path) -> None:
+    """What syslog puts in front of each line is put there here."""
+    users = {"opensmtpd": 911, "opensmtpq": 912, "kana": 913}
+    with host() as there, host("554 5.7.1 Go away") as rude, pytest.MonkeyPatch.context() as patch:
+        for name, number in users.items():
+            patch.setitem(USERS, name, number)
+        routes = {"there.example": there, "rude.example": rude, "closed.example": free_port()}
+        _OpenSmtpd.tree = tree
+        with _OpenSmtpd(routes) as server:
+            local = ("kana@opensmtpd.example", "unknown@opensmtpd.example", "x@elsewhere.example")
+            send(server.port, *people("kana@rude.example", "kana@closed.example", "kana@nowhere.invalid", *local))
+            until(lambda: server.log().count(" result=") >= 25, 12)
+            lines = server.log().rstrip().split("\n")
+    stamp = time.strftime("%b %e %H:%M:%S")
+    (LOGS / "opensmtpd-recorded.log").write_text("".join(f"{stamp} mx smtpd[501]: {line}\n" for line in lines), "utf-8")
+
+
 def main() -> int:
     LOGS.mkdir(exist_ok=True)
+    if sys.argv[1:]:
+        opensmtpd(Path(sys.argv[1]))
+        return 0
     postfix()
     exim()
     return 0
