@@ -231,6 +231,25 @@ def test_smtputf8_is_added_where_an_address_needs_it() -> None:
     assert host.saw[0] == "MAIL <> SMTPUTF8"
 
 
+def test_a_domain_beyond_ascii_goes_as_a_labels_where_smtputf8_is_missing() -> None:
+    """RFC 6531 section 3.2: in that form it is no internationalized address; a local part has no such form."""
+    people = {
+        0: (Mailbox("hana", "例え.jp"), given("", Verb.RCPT)),
+        1: (Mailbox("花", "例え.jp"), given("", Verb.RCPT)),
+    }
+    negotiation = Negotiation(Wanted(Mailbox("kana", "例え.jp"), given("SMTPUTF8", Verb.MAIL), people), {})
+    plan = negotiation.next_plan()
+    assert plan is not None
+    assert (str(plan.reverse_path), [str(path) for path, _ in plan.recipients]) == (
+        "kana@xn--r8jz45g.jp",
+        ["hana@xn--r8jz45g.jp"],
+    )
+    assert str(negotiation.settled[1].reply).startswith("553 5.6.7")
+    plan = Negotiation(Wanted(None, given("", Verb.MAIL), people), {"SMTPUTF8": ""}).next_plan()
+    assert plan is not None
+    assert [str(path) for path, _ in plan.recipients] == ["hana@例え.jp", "花@例え.jp"]
+
+
 # --- full transactions
 
 

@@ -10,7 +10,8 @@
 | BODY=8BITMIME, 8-bit octets| said                        | left out when the octets are 7-bit, else made 7-bit, else   |
 |                            |                             | failed (RFC 6152 section 3)                                 |
 | BODY=BINARYMIME            | said, by BDAT               | as 8-bit when that is enough, else made 7-bit, else failed  |
-| SMTPUTF8                   | said                        | left out unless needed; who needs it fails (RFC 6531 3.2)   |
+| SMTPUTF8                   | said                        | left out, domains as A-labels; who needs it all the same    |
+|                            |                             | fails (RFC 6531 section 3.2)                                |
 | REQUIRETLS, HOLDFOR, …     | said                        | failed                                                      |
 """
 
@@ -18,9 +19,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from postroad.address import Mailbox
 from postroad.errors import LocalProtocolError
 from postroad.replies import Reply
 from postroad.smtp import undeliverable
@@ -84,6 +86,19 @@ def fit(wanted: Wanted, announced: Mapping[str, str]) -> Fitted:
     _fit_utf8(fitted, wanted, announced)
     _check_said(fitted, wanted)
     return fitted
+
+
+def in_a_labels(wanted: Wanted) -> Wanted:
+    """With the domains of its paths as A-labels, which are no reason for SMTPUTF8 (RFC 6531 section 3.2)."""
+    sender = wanted.reverse_path
+    if (sender is None or sender.is_ascii) and all(path.is_ascii for path, _ in wanted.recipients.values()):
+        return wanted
+    recipients = {number: (_in_a_labels(path), given) for number, (path, given) in wanted.recipients.items()}
+    return replace(wanted, reverse_path=None if sender is None else _in_a_labels(sender), recipients=recipients)
+
+
+def _in_a_labels(path: Mailbox) -> Mailbox:
+    return path if path.domain.isascii() else Mailbox(path.local_part, path.destination)
 
 
 def may_go_without(parameter: Parameter[Any], value: Any) -> bool:

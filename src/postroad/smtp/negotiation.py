@@ -18,7 +18,7 @@ from postroad.smtp import reactions, settling
 from postroad.smtp.extensions.binarymime import is_binary
 from postroad.smtp.extensions.dsn import NOTIFY, Notify
 from postroad.smtp.extensions.size import SIZE
-from postroad.smtp.fitting import Fitted, Values, fit, needs_utf8
+from postroad.smtp.fitting import Fitted, Values, fit, in_a_labels, needs_utf8
 from postroad.smtp.ladder import Request, Situation, Terms, climb, remembered
 from postroad.smtp.mail_transaction import Answer, Stage
 from postroad.smtp.parameters import NOTHING_GIVEN, Given
@@ -73,7 +73,7 @@ class Negotiation:
         """Recipient.number -> what it came to."""
         self.steps: list[Step] = []
         """What was changed on the way, in order."""
-        self._wanted = wanted
+        self._wanted = wanted = wanted if "SMTPUTF8" in announced else in_a_labels(wanted)
         self._refused = refused
         self._lmtp, self._adapt, self._never_as_null = lmtp, adapt, never_as_null
         self._again_after = min(max(again_after, 0.0), _LONGEST_WAIT)
