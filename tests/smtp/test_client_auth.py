@@ -91,3 +91,11 @@ def test_a_host_that_says_the_password_back_is_not_quoted(mechanism: str, answer
     for said in (engine.transcript.text(), repr(event).partition("reply=")[2]):
         assert "***" in said
         assert not any(secret in said for secret in ("geheim", "Z2Vo", "AGthbmEAZ2"))
+
+
+def test_a_host_that_says_the_password_back_and_no_reply_is_not_quoted_either() -> None:
+    engine = greeted(b"AUTH PLAIN")
+    engine.send(Auth("kana", "geheim"))
+    engine.receive(b"AUTH PLAIN AGthbmEAZ2VoZWlt\r\n")
+    with pytest.raises(RemoteProtocolError, match=r"no reply line: b'AUTH PLAIN \*\*\*'"):
+        engine.next_event()

@@ -285,13 +285,15 @@ class ClientEngine:
         try:
             while (reply := self._framer.next_reply()) is not None:
                 self.progress += 1
-                kept = shortened(reply if self._auth is None else self._auth.blanked(reply))
+                kept = shortened(reply if self._auth is None else self._auth.without_secrets(reply))
                 self.transcript.add(kept)
                 event = self._hear(reply if self._is_hello_due else kept)
                 if event is not None:
                     return event
-        except RemoteProtocolError:
+        except RemoteProtocolError as fault:
             self._end("protocol")
+            if self._auth is not None:
+                raise RemoteProtocolError(self._auth.blanked(fault.message)) from None
             raise
         if self._eof:
             when = " before its reply" if self._awaited else ""

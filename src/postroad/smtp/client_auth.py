@@ -55,12 +55,16 @@ class AuthExchange:
         self._cancelled = True
         return b"*\r\n"
 
-    def blanked(self, reply: Reply) -> Reply:
-        """The reply without what it tells of our responses, whole or cut off somewhere, and of the password."""
-        text = reply.text
+    def blanked(self, text: str) -> str:
+        """A text of the host without what it tells of our responses, whole or cut off somewhere, and of the password."""
         for secret, least in self._secrets:
             for size in range(len(secret), least - 1, -1):
                 text = text.replace(secret[:size], "***")
+        return text
+
+    def without_secrets(self, reply: Reply) -> Reply:
+        """The reply with its text ``blanked``."""
+        text = self.blanked(reply.text)
         return reply if text == reply.text else with_texts(reply, text.split("\n"))
 
 
