@@ -83,8 +83,11 @@ def test_japanese(run: Run) -> None:
 
 def test_what_is_beyond_the_limit_is_counted(run: Run) -> None:
     out = run("log", "explain", RECORDED, "--limit", "1").out
-    assert "more groups, " in out
-    assert "  1  deferred: Greylisted" in out
+    assert "more groups with " in out
+    assert "  1  deferred: Greylisted, 1 destination" in out
+    assert "  3  failed: Unknown recipient" not in out
+    assert "  2  deferred: Network or DNS trouble, 2 destinations" in out
+    assert "1 destination" not in run("log", "explain", RECORDED, "--limit", "100").out
 
 
 @pytest.mark.parametrize("name", NAMES)

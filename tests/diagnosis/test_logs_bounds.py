@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
@@ -53,6 +54,7 @@ def test_every_event_is_counted_once(name: str) -> None:
     told = sum(one["count"] for one in (*document["groups"], *document["rest"]))
     assert told == sum(one.outcome != "delivered" for one in found)
     assert len(document["groups"]) <= 2
+    assert sum(one["count"] for one in document["reasons"]) == told
 
 
 def test_groups_have_counts_moments_and_the_newest_example() -> None:
@@ -276,6 +278,15 @@ def test_memory_stays_flat_however_hostile_the_log_is(monkeypatch: pytest.Monkey
     assert digest.events == 1_800
     assert len(digest.groups._groups) <= 100
     assert peaks[1] < peaks[0] * 1.1 + 100_000
+
+
+def test_both_languages_say_the_same_things() -> None:
+    english, japanese = (catalogue().texts("logs", language) for language in ("en", "ja"))
+    assert {name: set(part) for name, part in english.items()} == {name: set(part) for name, part in japanese.items()}
+    for name, part in english.items():
+        for key, text in part.items():
+            fields = re.findall(r"\{[a-z]+\}", text), re.findall(r"\{[a-z]+\}", japanese[name][key])
+            assert sorted(fields[0]) == sorted(fields[1]), key
 
 
 # ── hostile input ───────────────────────────────────────────────────────────

@@ -133,6 +133,8 @@ class _Shown:
             return
         out = self.out
         out.head(name, summary)
+        if summary["rest"]:
+            out.reasons(summary["reasons"])
         for one in groups:
             out.group(one)
         out.rest(summary["rest"])

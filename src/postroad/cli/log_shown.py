@@ -43,6 +43,16 @@ class LogScreen:
     def _count(self, outcome: str, count: int) -> str:
         return self._words["head"]["counts"].format(outcome=self._words["outcomes"][outcome], count=f"{count:,}")
 
+    def reasons(self, reasons: Iterable[Document]) -> None:
+        """Which reasons there are, at how many destinations."""
+        words = self._words["reasons"]
+        self.screen.add()
+        for one in reasons:
+            outcome = self._words["outcomes"][one["outcome"]]
+            counts = {"count": f"{one['count']:,}", "destinations": f"{one['destinations']:,}"}
+            text = words["one" if one["destinations"] == 1 else "line"]
+            self.screen.hang("  ", text.format(outcome=outcome, reason=one["reason"]["label"], **counts), 4)
+
     def group(self, one: Document) -> None:
         """A destination and a reason: how often, what was said, who acts, what to do."""
         words = self._words["group"]
@@ -106,10 +116,6 @@ class LogScreen:
         self.screen.add()
         groups, count = sum(one["groups"] for one in every), sum(one["count"] for one in every)
         self.screen.hang("", words["head"].format(groups=f"{groups:,}", count=f"{count:,}"), 0)
-        for one in every:
-            outcome = self._words["outcomes"][one["outcome"]]
-            text = words["line"].format(count=f"{one['count']:,}", outcome=outcome, reason=one["reason"]["label"])
-            self.screen.hang("  ", text, 4)
 
     def _block(self, name: str, paragraphs: list[str]) -> None:
         self.screen.block("  " + self._words["labels"][name], [text for text in paragraphs if text], self._indent)

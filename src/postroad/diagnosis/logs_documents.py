@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from postroad.diagnosis.logs_digest import Digest, Told
 from postroad.diagnosis.logs_event import DEFERRED, DELIVERED, FAILED, OUTCOMES, Event
-from postroad.diagnosis.logs_groups import Group, Rest
+from postroad.diagnosis.logs_groups import Group, Rest, Total
 from postroad.replies.catalogue import Catalogue
 from postroad.replies.classify import Classification, numbers
 from postroad.replies.documents import Documents
@@ -110,7 +110,16 @@ class Describing:
             "last": moment(last),
             "outcomes": {name: counts.get(name, 0) for name in OUTCOMES},
             "destinations": digest.groups.destinations(),
+            "reasons": [self._total(one) for one in digest.groups.reasons(without=DELIVERED)],
             "rest": [self._rest(one) for one in digest.groups.top(limit, without=DELIVERED)[1]],
+        }
+
+    def _total(self, total: Total) -> Document:
+        return {
+            "outcome": total.outcome,
+            "reason": self.documents.term("reasons", total.reason),
+            "count": total.count,
+            "destinations": total.destinations,
         }
 
     def _rest(self, rest: Rest) -> Document:

@@ -48,6 +48,17 @@ class Rest:
     last: float = 0.0
 
 
+@dataclass(slots=True)
+class Total:
+    """One reason at all destinations."""
+
+    outcome: str
+    reason: str
+    count: int = 0
+    destinations: int = 0
+    """Those that have a group."""
+
+
 class Groups:
     """All groups of a log."""
 
@@ -99,6 +110,20 @@ class Groups:
             key = (group.outcome, group.found.reason)
             _join(rests.setdefault(key, Rest(*key)), group)
         return ordered[:limit], sorted(rests.values(), key=lambda one: (-one.count, one.outcome, one.reason))
+
+    def reasons(self, without: str = "") -> list[Total]:
+        """Events by outcome and reason, whatever the destination, in falling order; none of one outcome."""
+        totals: dict[tuple[str, str], Total] = {}
+        for group in self._groups.values():
+            key = (group.outcome, group.found.reason)
+            total = totals.setdefault(key, Total(*key))
+            total.count += group.count
+            total.destinations += 1
+        for key, rest in self._rest.items():
+            total = totals.setdefault(key, Total(*key))
+            total.count += rest.count
+        found = [one for one in totals.values() if one.outcome != without]
+        return sorted(found, key=lambda one: (-one.count, one.outcome, one.reason))
 
     def outcomes(self) -> dict[str, int]:
         """Events by outcome."""
