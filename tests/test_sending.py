@@ -854,6 +854,13 @@ def test_a_second_connection_in_clear_is_shown_as_such(server_tls: ssl.SSLContex
     assert answers[:3] == [("CONNECT", "220"), ("EHLO", "250"), ("MAIL", "250")]
 
 
+def test_the_word_that_there_is_no_tls_is_not_said_inside_it() -> None:
+    heard: list[Heard] = []
+    with pytest.raises(SendError, match="the host offers none"):
+        sent(Script(), tls="require", listener=heard.append)
+    assert heard[-1].text.startswith("TLS is required") and not any(one.tls for one in heard)
+
+
 def test_each_line_of_a_long_reply_belongs_to_its_command() -> None:
     heard: list[Heard] = []
     script = Script(replies={"RCPT": b"550-5.1.1 a\r\n550-5.1.1 b\r\n550 5.1.1 c\r\n"})

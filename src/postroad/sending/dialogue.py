@@ -74,7 +74,7 @@ class Dialogue:
             case _:
                 if line.startswith("connecting to "):
                     self._begin()
-                elif line.startswith("TLS"):
+                elif line.startswith("TLSv"):
                     self.tls = True
                 if line.startswith("content"):
                     self._due.append("CONTENT")
