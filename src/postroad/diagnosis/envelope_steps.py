@@ -29,7 +29,10 @@ async def log_in(line: Watched, account: str, password: str, note: Note) -> None
     """AUTH, inside TLS only."""
     if not account:
         return
-    mechanisms = usable_mechanisms(line.engine.announced, ())
+    try:
+        mechanisms = usable_mechanisms(line.engine.announced, ())
+    except LocalProtocolError:  # none that we know
+        mechanisms = []
     if not line.engine.tls or not mechanisms:
         note(found("auth.not-tried", line.engine.announced.get("AUTH", "")))
         return
