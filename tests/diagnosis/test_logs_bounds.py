@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postroad.diagnosis import logs_reasons
@@ -347,6 +347,7 @@ def test_nothing_crashes_on_mutated_lines() -> None:
     assert read > 300
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=20), st.sampled_from(("", *FORMATS)))
 def test_any_octets_are_read(blocks: list[bytes], kind: str) -> None:
     document = explain_log(blocks, format=kind, now=REFERENCE)

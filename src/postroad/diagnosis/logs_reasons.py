@@ -13,6 +13,8 @@ from postroad.replies.catalogue import Catalogue
 from postroad.replies.classify import Classification, classify
 
 _REMEMBERED: Final = 4_096
+_READ: Final = 1_000
+"""Characters by which a text is understood."""
 _DIGITS: Final = str.maketrans("123456789@", "0000000000")
 
 #: What mail servers say in their logs where no reply was heard, and rules for replies cannot know: phrase -> reason.
@@ -87,7 +89,7 @@ class Reasons:
 
     def _outline(self, said: str) -> tuple[str, ...]:
         """The text without what differs each time; code and status stay."""
-        said = said[:1_000]
+        said = said[:_READ]
         front, _, rest = said.partition(" ")
         status, _, more = rest.partition(" ")
         words = [word for word in more.translate(_DIGITS).split(" ") if "0" not in word]
@@ -97,10 +99,10 @@ class Reasons:
 
     def _asked(self, event: Event, provider: str) -> Classification:
         if not event.reply:
-            plain = event.text[:1_000].lower()
+            plain = event.text[:_READ].lower()
             reason = next((reason for phrase, reason in _PHRASES if phrase in plain), "")
             if reason:
                 facts = self._rules.reasons[reason]
                 return Classification(reason, facts.temporary, facts.actor, facts.remedy, "high", "LOG-02")
         said = event.reply or f"{event.status} {event.text}".lstrip()
-        return classify(said, command=event.command, provider=provider, rules=self._rules)
+        return classify(said[:_READ], command=event.command, provider=provider, rules=self._rules)
