@@ -433,6 +433,45 @@ def test_tls_that_is_owed(authority: trustme.CA, tmp_path: Path, tls: UseTls, na
         assert ("not verified" in report.security) == (tls is UseTls.REQUIRED)
 
 
+@pytest.mark.parametrize("first", [None, b"421 4.3.2 too busy\r\n"])
+def test_what_a_host_lacks_is_no_last_word_while_a_better_one_is_away(first: bytes | None) -> None:
+    async def work(*, alone: bool) -> Report:
+        async with SiteOf() as site:
+            if not alone:
+                await (site.add_closed() if first is None else site.add(greeting(first)))
+            await site.add(serving([], None, b"SIZE 50"))
+            await site.add(serving([], None, b"SIZE 50"))
+            return await site.deliver(size=100)
+
+    for alone, fate in ((True, Fate.NEVER), (False, Fate.NOT_NOW)):
+        (handed,) = run(work(alone=alone)).handed
+        assert handed.fate is fate
+        assert str(handed.reply).startswith("552 5.3.4")
+
+
+def test_what_a_kept_connection_lacks_is_asked_of_the_best_host() -> None:
+    """It may lead to a host that took over for a while."""
+    contents: list[bytes] = []
+    away = [True]
+
+    async def play(peer: Peer) -> None:
+        if away[0]:
+            await peer.say(b"421 4.3.2 too busy\r\n")
+            return
+        await serving(contents)(peer)
+
+    async def work() -> None:
+        async with SiteOf() as site:
+            await site.add(play)
+            await site.add(serving([], None, b"SIZE 50"))
+            assert fates(await site.deliver(size=10)) == [Fate.DELIVERED]
+            away[0] = False
+            assert fates(await site.deliver(size=100)) == [Fate.DELIVERED]
+            assert len(contents) == 1
+
+    run(work())
+
+
 def test_a_handshake_that_fails_does_not_bounce_the_mail() -> None:
     """In clear the host says 530 (RFC 3207 section 4): that is about the session, and the next one may have TLS."""
 

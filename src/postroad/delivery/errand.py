@@ -1,13 +1,15 @@
 """One message on its way to one site: what is settled, what is still to be tried at the next host, and what was seen.
 
 A refusal that speaks about the host (greeting, EHLO, TLS, AUTH, 421, x.3.z and x.4.z at MAIL) or its silence sends the
-rest to the next one; who finds no host is tried again another time.
+rest to the next one; who finds no host is tried again another time. What the EHLO of a host lacks is the last word only if
+no host before it was away: the one that takes over for a while may be a lesser one (RFC 6531 section 3.7.2).
 """
 
 from __future__ import annotations
 
 import errno
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from postroad.delivery.transport import Consignment, Fate, Handed, Health, Report
@@ -50,7 +52,7 @@ class Errand:
         self._pending = set(wanted.recipients)
         self._steps: list[Step] = []
         self._transcripts: list[str] = []
-        self._was_let_in = False
+        self._was_let_in = self._was_passed_over = False
         self._health = Health.UNKNOWN
         self.goes_on_here = False
         """Whether the host asked last took as much as it said it takes in one session (MAILMAX of RFC 9422)."""
@@ -68,8 +70,8 @@ class Errand:
         left = {number: one for number, one in before.recipients.items() if number in self._pending}
         return Wanted(before.reverse_path, before.parameters, left, before.size, before.needs)
 
-    def heard(self, client: SmtpClient, negotiation: Negotiation) -> None:
-        """A host was asked."""
+    def heard(self, client: SmtpClient, negotiation: Negotiation, *, reused: bool) -> None:
+        """A host was asked; ``reused``: over a kept connection, before any host in turn."""
         self.host, self.security = client.host, client.security
         self._was_let_in = True
         self._steps += negotiation.steps
@@ -79,14 +81,19 @@ class Errand:
             one.verdict is Verdict.DELIVERED for one in negotiation.settled.values()
         )
         for number, settled in negotiation.settled.items():
+            lacks = settled.stage == "" and settled.reply in undeliverable.ABOUT_HOST
+            if lacks and (reused or self._was_passed_over):
+                settled = replace(settled, verdict=Verdict.NEXT_HOST)
             self._settled[number] = settled
             if settled.verdict is not Verdict.NEXT_HOST:
                 self._pending.discard(number)
+        self._was_passed_over = self._was_passed_over or not (reused or self.is_over)
 
     def unreachable(self, fault: ConnectFault) -> None:
         """A host let nobody in."""
         self.host, self.security = fault.host, ""
         self._transcripts.append(fault.transcript)
+        self._was_passed_over = True
         if not self._was_let_in:
             self._health = _health_of(fault)
         reply, stage = _words_of(fault)

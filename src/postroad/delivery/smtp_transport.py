@@ -140,7 +140,7 @@ class SmtpTransport:
         if reused and is_dead(negotiation):
             client.abort()
             return
-        errand.heard(client, negotiation)
+        errand.heard(client, negotiation, reused=reused)
         if errand.is_over:
             self._idle.put(client, key)
         else:

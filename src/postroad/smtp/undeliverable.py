@@ -37,6 +37,19 @@ HEADER_NEEDS_UTF8: Final = Reply(554, "The header needs SMTPUTF8, which the next
 NEEDS_REQUIRETLS: Final = Reply(550, "REQUIRETLS was asked for, which the next hop does not offer", "5.7.30")
 NEEDS_DELIVERBY: Final = Reply(554, "A time limit (BY) was asked for, which the next hop does not promise", "5.4.7")
 NEEDS_PARAMETER: Final = Reply(555, "A parameter was asked for that the next hop does not offer", "5.5.4")
+#: Another host of the same destination may offer it.
+ABOUT_HOST: Final = frozenset(
+    (
+        TOO_LARGE,
+        NEEDS_CONVERSION,
+        SENDER_NEEDS_UTF8,
+        RECIPIENT_NEEDS_UTF8,
+        HEADER_NEEDS_UTF8,
+        NEEDS_REQUIRETLS,
+        NEEDS_DELIVERBY,
+        NEEDS_PARAMETER,
+    )
+)
 
 # --- what no host can be asked for
 SENDER_UNREADABLE: Final = Reply(553, "The stored reverse-path cannot be read", "5.1.7")
