@@ -44,7 +44,8 @@ def _surely_failed(mail: Mail, text: str, known: Tables) -> bool:
     if subject.startswith(("fwd:", "fw:")) or text.lstrip().startswith(">"):
         return False
     first = text[:_FIRST_WORDS].partition("forwarded message")[0]
-    return any(phrase in subject for phrase in known.subjects) and any(phrase in first for phrase in known.surely)
+    announced = bool(mail.inner) or any(phrase in subject for phrase in known.subjects)
+    return announced and any(phrase in first for phrase in known.surely)
 
 
 def is_daemon(header: Mapping[str, str], known: Tables) -> bool:

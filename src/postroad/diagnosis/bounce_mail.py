@@ -30,6 +30,7 @@ _MESSAGES: Final = frozenset(("message/rfc822", "message/global"))
 _HEADERS: Final = frozenset(("text/rfc822-headers", "message/global-headers", "message/rfc822-headers"))
 
 _LOOKS_LIKE_STATUS = re.compile(r"(?:\A|\n)(?:Final|Original)-Recipient[ \t]*:", re.IGNORECASE)
+_REPORTING = re.compile(r"(?:\A|\n)Reporting-MTA[ \t]*:", re.IGNORECASE)
 _LOOKS_LIKE_HEADER = re.compile(r"(?:\A|\n)(?:Received|From|Message-ID|Subject)[ \t]*:", re.IGNORECASE)
 _INVISIBLE: Final = ("style", "script", "head")
 _BREAK = re.compile(r"<(?:br|/?p|/?div|/?tr|/?li|/?h[1-6]|/?table)\b[^<>]{0,1000}>", re.IGNORECASE)
@@ -76,7 +77,15 @@ def take_apart(octets: bytes) -> Mail:
         _take(mail, part, octets, other)
     if not mail.text:
         mail.text = "\n\n".join(other)[:MAX_TEXT]
+    if not mail.status.strip():
+        mail.status = _status_within(mail.text)
     return mail
+
+
+def _status_within(text: str) -> str:
+    """The fields of a report that stand in the text, since a gateway took the parts apart."""
+    begin, found = _REPORTING.search(text), _LOOKS_LIKE_STATUS.search(text)
+    return text[begin.start() :] if begin is not None and found is not None and begin.start() < found.start() else ""
 
 
 def inner_of(mail: Mail) -> Iterator[Mail]:
@@ -90,6 +99,8 @@ def inner_of(mail: Mail) -> Iterator[Mail]:
 
 def _without_envelope_line(octets: bytes) -> bytes:
     """Mailboxes put a line before a message that is no field of it (RFC 4155)."""
+    if b"\n" not in octets:  # lines of an old Macintosh
+        octets = octets.replace(b"\r", b"\n")
     if octets[:5] in (b"From ", b">From"):
         return octets[octets.find(b"\n") + 1 :]
     return octets.lstrip(b"\r\n")

@@ -49,6 +49,8 @@ _VERBS: Final = {"END OF DATA": "CONTENT", "TEXT": "CONTENT", ".": "CONTENT", "I
 _NAME: Final = r"([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){1,20})"
 _HOSTS: Final = (
     re.compile(rf"\bhost:? {_NAME}\.?[ ]?[\[(]", re.IGNORECASE),
+    re.compile(rf"\bhost: {_NAME}(?:\n|\Z)", re.IGNORECASE),
+    re.compile(rf"(?:\A|\n){_NAME} \[[0-9a-fA-F.:]+\] did not like"),
     re.compile(rf"while talking to {_NAME}", re.IGNORECASE),
     re.compile(rf"(?:connect to|of server|via|by|with) {_NAME}\.? ?\[", re.IGNORECASE),
     re.compile(rf"Remote server \({_NAME}\)", re.IGNORECASE),
@@ -121,13 +123,13 @@ class BounceText:
         end = next((number for number, line in enumerate(self.lines) if line in first), len(self.lines))
         return "\n".join(self.lines[:end])
 
-    def _begin(self) -> int:
-        """The first line behind one that says that recipients follow; 0 when none says so."""
+    def _begin(self) -> int | None:
+        """The line that says that recipients follow; None when none says so."""
         for number, line in enumerate(self.lines):
             folded = line.casefold()
             if any(mark in folded for mark in self._known.following):
                 return number
-        return 0
+        return None
 
     # Who is named
 
@@ -140,18 +142,21 @@ class BounceText:
         if surely:
             return self._split(surely, {address.casefold() for address in surely}, lambda found, _: True)
         begin = self._begin()
-        for start in (begin, 0) if begin else (0,):
+        for start in (None,) if begin is None else (begin, None):
             for shape in (self._at_begin, self._behind_rcpt, self._behind_words, self._anywhere):
                 if found := self._split_by(shape, never, start):
                     return found
         return []
 
-    def _split_by(self, shape: Shape, never: frozenset[str], start: int) -> list[Named]:
-        return self._split([], set(), lambda address, place: self._may(address, never) and shape(place), start)
+    def _split_by(self, shape: Shape, never: frozenset[str], start: int | None) -> list[Named]:
+        listed = start is not None and shape == self._at_begin  # then a postmaster may be among the recipients
+        return self._split(
+            [], set(), lambda address, place: self._may(address, never, listed) and shape(place), start or 0
+        )
 
-    def _may(self, address: str, never: frozenset[str]) -> bool:
+    def _may(self, address: str, never: frozenset[str], listed: bool) -> bool:
         local = address.casefold().rpartition("@")[0]
-        return address.casefold() not in never and not any(word in local for word in self._known.daemons)
+        return address.casefold() not in never and (listed or not any(word in local for word in self._known.daemons))
 
     def _split(self, known: list[str], only: set[str], fits: Fits, start: int = 0) -> list[Named]:
         """One for each address, with the lines from its own to the next one's."""

@@ -16,6 +16,7 @@ from postroad.diagnosis.bounce_kinds import form_of, is_daemon
 from postroad.diagnosis.bounce_mail import Mail, inner_of, take_apart
 from postroad.diagnosis.bounce_tables import Tables, tables
 from postroad.diagnosis.bounce_text import (
+    MAX_NAMED,
     BounceText,
     Named,
     Quoted,
@@ -38,6 +39,7 @@ _KINDS: Final[dict[Form, Kind]] = {
 }
 _ACTIONS: Final = ("failed", "delayed", "delivered", "relayed", "expanded")
 _MAX_WORDS: Final = 1_500
+_ORIGINAL_RCPT = re.compile(r"^Original-Rcpt-To[ \t]*:(.*)", re.IGNORECASE | re.MULTILINE)
 _GOOD_CODE = re.compile(r"2[0-9][0-9]\Z")
 
 
@@ -189,11 +191,13 @@ def _in_words(mail: Mail, bounce: Bounce, known: Tables) -> list[Said]:
     named = text.named(listed, _never(mail)) or text.named([], frozenset(addresses_in(mail.header.get("from", ""))))
     folded = text.text.casefold()
     late = any(phrase in folded for phrase in known.delayed)
-    context = flat(text.preamble(named) if len(named) > 1 else text.text, _MAX_WORDS)
-    return [replace(_of_words(one, text.text, len(named) == 1, late, bounce, known), context=context) for one in named]
+    alone = len(named) == 1
+    context = text.text if alone else text.preamble(named)
+    return [_of_words(one, context, alone, text.text, late, bounce, known) for one in named]
 
 
-def _of_words(named: Named, whole: str, alone: bool, late: bool, bounce: Bounce, known: Tables) -> Said:
+def _of_words(named: Named, context: str, alone: bool, whole: str, late: bool, bounce: Bounce, known: Tables) -> Said:
+    """``context`` is said to all, which is the whole text where there is one recipient alone."""
     about = named.text
     mentions = "\n".join(line for line in whole.split("\n") if named.address.casefold() in line.casefold())
     reply = reply_in(about) or reply_in(mentions) or (reply_in(whole) if alone else None)
@@ -206,12 +210,13 @@ def _of_words(named: Named, whole: str, alone: bool, late: bool, bounce: Bounce,
         status=status_in(words if reply is not None else own),
         code=reply.code if reply is not None else "",
         text=words[:_MAX_WORDS],
+        context=flat(context, _MAX_WORDS),
         host=host_in(about) or host_in(place),
         command=command_in(about) or command_in(place),
         at=bounce.at,
         evidence="text",
     )
-    return replace(said, expired=_expired(said, about if not alone and own else whole, known))
+    return replace(said, expired=_expired(said, f"{about}\n{context}", known))
 
 
 def _without_address(text: str, address: str) -> str:
@@ -225,10 +230,10 @@ def _feedback(mail: Mail, at: str) -> Feedback:
     """RFC 5965 section 3."""
     message, groups = status.read_groups(mail.feedback)
     fields = {**(groups[0] if groups else {}), **message}
-    listed = fields.get("original-rcpt-to", "") or mail.returned.get("x-hmxmroriginalrecipient", "")
+    listed = "\n".join(_ORIGINAL_RCPT.findall(mail.feedback)) or mail.returned.get("x-hmxmroriginalrecipient", "")
     return Feedback(
         type=flat(fields.get("feedback-type", "abuse").lower(), 60),
-        recipients=tuple(addresses_in(listed)),
+        recipients=tuple(dict.fromkeys(addresses_in(listed)))[:MAX_NAMED],
         sender=next(iter(addresses_in(fields.get("original-mail-from", ""))), ""),
         source=flat(fields.get("source-ip", ""), 100),
         reporter=flat(fields.get("user-agent", ""), 200),
