@@ -10,13 +10,14 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from postroad.diagnosis.diagnosing import Diagnosis, InquiryError, diagnose
+from postroad.diagnosis.diagnosing import Diagnosis, InquiryError, _set_right, diagnose
 from postroad.diagnosis.dkim_record import judge_dkim
 from postroad.diagnosis.dmarc_record import examine_dmarc, judge_dmarc, read_dmarc, walk
-from postroad.diagnosis.findings import Finding, Level
+from postroad.diagnosis.findings import Finding, Level, found
+from postroad.diagnosis.probe import HostReport, Place
 from postroad.diagnosis.ptr import examine_ptr
 from postroad.diagnosis.spf_record import judge_spf, read_spf
-from postroad.diagnosis.targets import TargetError, judge_mx, read_target
+from postroad.diagnosis.targets import TargetError, endpoint, judge_mx, read_target
 from postroad.diagnosis.watching import Waits
 from postroad.net.resolver import MxRecord, Resolver, Timeouts
 from tests.diagnosis.certificates import trusted
@@ -127,6 +128,36 @@ def test_an_alias_and_a_private_address() -> None:
 def test_a_domain_that_cannot_be_asked() -> None:
     found = ask({}, {"example.test": Fault(rcode="SERVFAIL")})
     assert ids(found.findings) == ["mx.failed", "name.dns-failed"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "domain"),
+    [
+        ({"example.test": {"A": ["127.0.0.1"]}}, ""),
+        ({"example.test": {"A": ["127.0.0.1"], "TXT": ['"x=y"']}}, ""),
+        ({"example.test": {"A": ["127.0.0.1"], **SPF}}, "example.test"),
+        ({"example.test": {"A": ["127.0.0.1"]}, "_dmarc.example.test": DMARC}, "example.test"),
+    ],
+)
+def test_a_name_without_mx_is_a_domain_when_it_publishes_what_domains_do(zone: Zone, domain: str) -> None:
+    found = ask(zone, objection=lambda address: "not here")
+    assert found.domain == domain
+    assert ("mx.implicit" in ids(found.findings)) is bool(domain)
+
+
+def test_one_of_two_ports_is_enough_and_no_ipv6_is_no_fault() -> None:
+    def report(address: str, port: int, *names: str) -> HostReport:
+        return HostReport(Place(endpoint("a.test", address, port)), tuple(map(found, names)))
+
+    def levels(*reports: HostReport) -> list[str]:
+        return [one.findings[0].level.label for one in _set_right(reports)]
+
+    good = report("9.9.9.9", 587, "connect.ok")
+    assert levels(good, report("9.9.9.9", 465, "connect.refused")) == ["ok", "info"]
+    assert levels(report("9.9.9.9", 587, "connect.timeout"), report("9.9.9.9", 465, "connect.refused")) == ["error"] * 2
+    assert levels(good, report("2001:db8::1", 587, "connect.no-family")) == ["ok", "info"]
+    assert levels(good, report("9.9.9.8", 587, "connect.refused")) == ["ok", "error"]
+    assert levels(report("2001:db8::1", 25, "connect.no-family")) == ["error"]
 
 
 # --- SPF

@@ -71,6 +71,18 @@ def test_hostile_evidence_stays_harmless(name: str, language: str) -> None:
         assert "{" not in text.replace("{host}", "")
 
 
+def test_who_acts_by_the_reply() -> None:
+    """Who is on a block list has to act himself; the server's operator need not."""
+    for text, actor in (
+        (b"554 5.7.1 blocked using zen.example", "you"),
+        (b"421 4.3.2 Service shutting down", "operator"),
+    ):
+        one = found(f"greeting.{text[:3].decode()}", reply=Reply.parse(text), command="CONNECT")
+        document = Teller("en").finding(one)
+        assert document["actor"]["id"] == actor
+    assert document["reply"]["reason"]
+
+
 def test_spans() -> None:
     assert [span(s) for s in (0.0123, 0.999, 1.94, 59.6)] == ["12 ms", "999 ms", "1.9 s", "60 s"]
     assert span(2, "ja") == "2.0 秒"

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypedDict, Unpack
 
 from postroad.address import Mailbox, parse_mailbox
 from postroad.diagnosis.dkim_record import examine_dkim
-from postroad.diagnosis.dmarc_record import examine_dmarc
+from postroad.diagnosis.dmarc_record import examine_dmarc, is_dmarc
 from postroad.diagnosis.findings import Finding, Level, found
 from postroad.diagnosis.probe import Contexts, HostReport, Place, Probe, Role, Task
 from postroad.diagnosis.ptr import Dns
-from postroad.diagnosis.spf_record import examine_spf
+from postroad.diagnosis.spf_record import examine_spf, is_spf
 from postroad.diagnosis.targets import (
     MAX_PLACES,
     Located,
@@ -31,7 +31,7 @@ from postroad.diagnosis.targets import (
 )
 from postroad.diagnosis.watching import Waits
 from postroad.errors import LocalProtocolError, PostroadError
-from postroad.net.dns_errors import BadName, DnsTemporary, NameNotFound, NoData
+from postroad.net.dns_errors import BadName, DnsError, DnsTemporary, NameNotFound, NoData
 from postroad.net.dns_names import is_host_name
 from postroad.net.resolver import MxRecord, Resolver
 from postroad.net.tls import client_context
@@ -227,13 +227,23 @@ class Diagnosing:
         try:
             answer = await self._dns.mx(named.host)
         except NoData:
-            return self._implicit() if inquiry.dkim else None
+            return self._implicit() if inquiry.dkim or await self._publishes() else None
         except (NameNotFound, BadName):
             return None
         except DnsTemporary as fault:
             self._note(found("mx.failed", str(fault), domain=named.host))
             return None
         return judge_mx(named.host, answer.records)
+
+    async def _publishes(self) -> bool:
+        """Whether a name without MX records publishes what only a domain of mail does: SPF or DMARC."""
+        for name, is_one in ((self._named.host, is_spf), (f"_dmarc.{self._named.host}", is_dmarc)):
+            try:
+                if any(map(is_one, (await self._dns.txt(name)).records)):
+                    return True
+            except DnsError:
+                continue
+        return False
 
     def _implicit(self) -> MailHosts:
         name = self._named.host
@@ -269,7 +279,7 @@ class Diagnosing:
         self._tell(Progress("", "hosts", None, 0, self._of))
         room = asyncio.Semaphore(MAX_AT_ONCE)
         reports = await asyncio.gather(*(self._probe_one(place, room) for place in places))
-        return list(_without_family(reports))
+        return list(_set_right(reports))
 
     async def _probe_one(self, place: Place, room: asyncio.Semaphore) -> HostReport:
         async with room:
@@ -320,17 +330,30 @@ class Diagnosing:
             self._inquiry.listener(progress)
 
 
-def _without_family(reports: Sequence[HostReport]) -> Sequence[HostReport]:
-    """No IPv6 here is no fault of a host whose other address was reached; a host with no other has one."""
-    reached = {one.place.endpoint.target for one in reports if any(f.id == "connect.ok" for f in one.findings)}
-    return [
-        replace(one, findings=tuple(_graver(each, one.place.endpoint.target in reached) for each in one.findings))
-        for one in reports
-    ]
+def _set_right(reports: Sequence[HostReport]) -> Iterator[HostReport]:
+    """What one address says is set right by the others of its host.
+
+    No IPv6 here is no fault of a host whose other address was reached. Of the two ports for submission one is enough.
+    """
+    reached = {(one.place.endpoint.target.host, one.place.endpoint.target.port) for one in reports if _connected(one)}
+    hosts = {host for host, _ in reached}
+    for one in reports:
+        target = one.place.endpoint.target
+        is_reached = (target.host, target.port) in reached
+        other_port = target.host in hosts and not is_reached
+        yield replace(one, findings=tuple(_levelled(each, is_reached, other_port) for each in one.findings))
 
 
-def _graver(one: Finding, reached: bool) -> Finding:
-    return one if one.id != "connect.no-family" or reached else replace(one, level=Level.ERROR)
+def _connected(report: HostReport) -> bool:
+    return any(one.id == "connect.ok" for one in report.findings)
+
+
+def _levelled(one: Finding, reached: bool, other_port: bool) -> Finding:
+    if one.id == "connect.no-family" and not reached and not other_port:
+        return replace(one, level=Level.ERROR)
+    if one.id in ("connect.refused", "connect.timeout") and other_port:
+        return replace(one, level=Level.INFO)
+    return one
 
 
 def _contexts(tls_ca: Path | str | None) -> Contexts:

@@ -46,6 +46,11 @@ class DmarcRecord:
         return tuple(dict.fromkeys(domain for one in uris if (domain := _domain_of(one))))
 
 
+def is_dmarc(octets: bytes) -> bool:
+    """Whether a TXT record is DMARC's."""
+    return _VERSION.match(octets) is not None
+
+
 def read_dmarc(text: str) -> DmarcRecord:
     """Read it; never raises."""
     tags, wrong = read_tags(text)
@@ -89,7 +94,7 @@ async def examine_dmarc(dns: Dns, domain: str) -> list[Finding]:
             return [found("dmarc.failed", str(fault), name=name, domain=domain)]
         except DnsError:
             continue
-        texts = [one.decode("ascii", "backslashreplace") for one in answer.records if _VERSION.match(one)]
+        texts = [one.decode("ascii", "backslashreplace") for one in answer.records if is_dmarc(one)]
         if not texts:
             continue
         if len(texts) > 1:
@@ -141,7 +146,7 @@ async def _consents(dns: Dns, place: str, reports: tuple[str, ...]) -> list[Find
         name = f"{place}._report._dmarc.{one}"
         try:
             answer = await dns.txt(name)
-            consents = any(_VERSION.match(octets) for octets in answer.records)
+            consents = any(map(is_dmarc, answer.records))
         except DnsTemporary:
             continue
         except DnsError:

@@ -41,7 +41,12 @@ class Told:
     disproof: str = ""
     do: str = ""
     actor: str = ""
+    actor_id: str = ""
     next: tuple[str, ...] = ()
+
+
+#: Reasons of a refusal that lie with whoever connects.
+_OURS: Final = frozenset(("blocked", "bad-reputation", "ptr-required", "rate-limited"))
 
 
 class Teller:
@@ -59,6 +64,7 @@ class Teller:
         known = _Facts({name: printable(value)[:MAX_SEEN] for name, value in one.facts.items()})
         known |= {"seen": seen, "waited": waited}
         verdict = words["verdict"]
+        said, actor = ("", one.kind.actor) if one.reply is None else self._said(one, one.reply)
         return Told(
             finding=one,
             mark=self.words["levels"]["skip" if one.skipped else one.level.label],
@@ -67,10 +73,11 @@ class Teller:
             seen="" if "{seen}" in verdict else seen,
             waited="" if "{waited}" in verdict else waited,
             means=words.get("means", "").format_map(known),
-            said="" if one.reply is None else self._said(one.reply, one.command),
+            said=said,
             disproof=words.get("disproof", "").format_map(known),
             do=words.get("do", "").format_map(known),
-            actor=self.words["actors"][one.kind.actor],
+            actor=self.words["actors"][actor],
+            actor_id=actor,
             next=tuple(self._command(text, known) for text in one.kind.next),
         )
 
@@ -84,12 +91,16 @@ class Teller:
         command, mark, remark = template.partition("   # ")
         return command.format_map(safe) + (f"{mark}{self.words['remarks'][remark]}" if mark else "")
 
-    def _said(self, reply: Reply, command: str) -> str:
-        item = codes.explain_reply(reply, self.language, command=command)["items"][0]
+    def _said(self, one: Finding, reply: Reply) -> tuple[str, str]:
+        """What the catalogue says of a reply and its remedy, and who acts by it."""
+        item = codes.explain_reply(reply, self.language, command=one.command)["items"][0]
         found = item["classification"]
         known = item.get("code")
-        text = known["summary"] if known and found["confidence"]["id"] == "low" else found["reason"]["text"]
-        return printable(str(text))
+        is_sure = found["confidence"]["id"] != "low"
+        text = found["reason"]["text"] if is_sure or not known else known["summary"]
+        remedy = f" → {found['remedy']['label']}" if is_sure else ""
+        actor = "you" if is_sure and found["reason"]["id"] in _OURS else one.kind.actor
+        return printable(f"{text}{remedy}"), actor
 
     # --- the document
 
@@ -139,7 +150,7 @@ class Teller:
             "said": told.said,
             "disproof": told.disproof,
             "do": told.do,
-            "actor": {"id": one.kind.actor, "label": told.actor},
+            "actor": {"id": told.actor_id, "label": told.actor},
             "next": list(told.next),
             "records": list(one.records),
             "reply": _reply(one),
@@ -172,4 +183,5 @@ def _reply(one: Finding) -> Document | None:
         "enhanced": None if status is None else str(status),
         "text": list(one.reply.lines),
         "command": one.command,
+        "reason": codes.classify(one.reply, command=one.command).reason,
     }
