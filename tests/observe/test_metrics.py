@@ -55,6 +55,23 @@ def test_attempts_tell_outcome_time_steps_and_doubt() -> None:
     assert found["postroad_delivery_seconds_bucket", (("le", "+Inf"),)] == 2
     heard = (("code", "451"), ("direction", "heard"), ("enhanced", "4.7.1"), ("verb", "RCPT"))
     assert found["postroad_smtp_replies_total", heard] == 1
+    refused = (("code", "455"), ("direction", "heard"), ("enhanced", "4.5.4"), ("verb", "MAIL"))
+    assert found["postroad_smtp_replies_total", refused] == 1
+
+
+def test_a_reply_that_concerns_several_was_heard_once_and_one_that_the_ladder_got_over_too() -> None:
+    metrics = Metrics()
+    busy, gone = Reply(554, "No mail here", "5.3.2"), Reply(550, "No such user", "5.1.1")
+    at_greeting = [Result(number, Outcome.DEFERRED, busy, next_due=1.0, stage="GREETING") for number in range(3)]
+    at_rcpt = [Result(number, Outcome.FAILED, gone, stage="RCPT") for number in range(3)]
+    step = Step("omit", "MAIL", Reply(455, "No", "4.5.4"), ("RET",))
+    metrics.settled([entry(0.1, *at_greeting), entry(0.1, *at_rcpt, steps=(step,))])
+    found = {
+        (dict(labels)["verb"], dict(labels)["code"]): value
+        for (name, labels), value in scraped(metrics).items()
+        if name == "postroad_smtp_replies_total"
+    }
+    assert found == {("GREETING", "554"): 1, ("RCPT", "550"): 3, ("MAIL", "455"): 1}
 
 
 def test_our_own_replies_were_not_heard_from_anybody() -> None:

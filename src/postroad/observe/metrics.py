@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from postroad.envelope import JournalEntry
+from postroad.envelope import JournalEntry, Result
 from postroad.replies import Reply
 
 if TYPE_CHECKING:
@@ -73,11 +73,13 @@ class Metrics:
             self._seconds += attempt.seconds
             for step in attempt.steps:
                 self._steps[step.action] += 1
+                if step.reply is not None:
+                    self._reply("heard", step.command, step.reply)
             for result in attempt.results:
                 self._attempts[result.outcome.value] += 1
                 self._uncertain += result.uncertain
-                if result.reply is not None and result.stage:  # without a stage it is our own
-                    self._reply("heard", result.stage, result.reply)
+            for stage, reply in _heard(attempt.results):
+                self._reply("heard", stage, reply)
 
     def _reply(self, direction: Direction, verb: str, reply: Reply) -> None:
         enhanced = "" if reply.enhanced is None else str(reply.enhanced)
@@ -138,6 +140,18 @@ class Metrics:
     def _cumulated(self) -> list[tuple[str, float]]:
         bounds = [*map(str, _BUCKETS), "+Inf"]
         return [(bound, sum(self._buckets[: index + 1])) for index, bound in enumerate(bounds)]
+
+
+def _heard(results: Sequence[Result]) -> Iterator[tuple[str, Reply]]:
+    """The replies that decided: RCPT has one for each recipient, all else one for everybody whom it concerns."""
+    told: set[tuple[str, Reply]] = set()
+    for result in results:
+        if result.reply is None or not result.stage:  # without a stage it is our own
+            continue
+        found = (result.stage, result.reply)
+        if result.stage == "RCPT" or found not in told:
+            told.add(found)
+            yield found
 
 
 def _gauges(figures: Figures) -> Iterator[Metric]:
