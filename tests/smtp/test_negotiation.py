@@ -575,6 +575,30 @@ def test_giving_up_tells_who_was_on_the_ladder() -> None:
     assert negotiation.next_plan() is None
 
 
+BYE = Reply(421, "bye")
+
+
+@pytest.mark.parametrize(
+    "last", [None, Answer(Stage.MAIL, BYE), Answer(Stage.CONNECTION, BYE), Answer(Stage.CONNECTION, None)]
+)
+def test_a_host_that_ends_the_session_after_its_refusal_is_asked_without_it_next_time(last: Answer | None) -> None:
+    message = wanted("RET=HDRS", {"a": "NOTIFY=NEVER"})
+    first = Negotiation(message, ALL)
+    plan = first.next_plan()
+    assert plan is not None
+    first.hear(plan, [Answer(Stage.MAIL, NEVER)])
+    if last is None:
+        first.give_up("the connection ended", Verdict.NEXT_HOST)
+    else:
+        plan = first.next_plan()
+        assert plan is not None
+        first.hear(plan, [last])
+    assert verdicts(first) == [Verdict.NEXT_HOST if last is not None else Verdict.RETRY_CHANGED]
+    assert first.learnt == {"RET"}
+    _, host = meet(message, refused=frozenset(first.learnt))
+    assert host.saw[:2] == ["MAIL", "RCPT a NOTIFY=NEVER"]
+
+
 def test_what_may_be_said_to_no_host_fails() -> None:
     negotiation = Negotiation(wanted(), ALL)
     reply = Reply(550, "no", "5.5.2")

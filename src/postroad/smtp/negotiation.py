@@ -110,7 +110,7 @@ class Negotiation:
 
     @property
     def learnt(self) -> set[str]:
-        """Keywords that this host refused and did without, and took from nobody in this session."""
+        """Keywords that this host refused and did without, or refused last, and took from nobody in this session."""
         if not self._did_without:
             return set()
         taken: set[str] = set()
@@ -220,6 +220,8 @@ class Negotiation:
         for person in list(self._pending.values()):
             last = person.last
             if last is not None and last.reply is not None:
+                if verdict is not Verdict.RETRY_CHANGED:
+                    self._cut_off(person)
                 self._settle(person, Verdict.RETRY_CHANGED, last, f"{person.untried(_COMMANDS[last.stage])}; {note}")
             else:
                 self._settle(person, verdict, Answer(Stage.CONNECTION, None), note)
@@ -229,6 +231,10 @@ class Negotiation:
         for person in list(self._pending.values()):
             del self._pending[person.number]
             self.settled[person.number] = Settled(person.number, Verdict.FAILED, reply, "", note)
+
+    def _cut_off(self, person: Person) -> None:
+        """The session ends behind a refusal: the next one begins on the rung that this one came to."""
+        self._did_without.update(*person.gone.values())
 
     def _learn(self, heard: Mapping[int, Answer]) -> None:
         """What was not missed once it was left out."""
@@ -248,12 +254,15 @@ class Negotiation:
             return True
         if answer.reply is None or answer.stage is Stage.CONNECTION:
             verdict = Verdict.RETRY if answer.uncertain else Verdict.NEXT_HOST
+            self._cut_off(person)
             self._settle(person, verdict, answer, answer.fault)
             return True
         meaning = self._meaning(person, answer, answer.reply)
         if meaning in (Meaning.NOT_NOW, Meaning.NOT_KNOWN):
             return False
         verdict = Verdict.RETRY if person.number in crowded else settling.verdict_of(meaning, answer.reply)
+        if reactions.closes_channel(answer.reply):
+            self._cut_off(person)
         self._settle(person, verdict, answer, settling.note_of(meaning, answer.stage))
         return True
 
