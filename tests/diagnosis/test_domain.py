@@ -172,6 +172,9 @@ def test_one_of_two_ports_is_enough_and_no_ipv6_is_no_fault() -> None:
         (["v=spf1 a", "v=spf1 mx -all"], ["spf.many"], 'example.test. TXT "v=spf1 a mx -all"'),
         (["v=spf1 ipv4:192.0.2.1 -all"], ["spf.syntax"], ""),
         (["v=spf1 include: -all"], ["spf.syntax"], ""),
+        (["v=spf1 ip4:300.0.0.1 -all"], ["spf.syntax"], ""),
+        (["v=spf1 ip6:192.0.2.1 -all"], ["spf.syntax"], ""),
+        (["v=spf1 ip4:192.0.2.0/33 -all"], ["spf.syntax"], ""),
         (["v=spf1 +all"], ["spf.plus-all"], 'example.test. TXT "v=spf1 ~all"'),
         (["v=spf1 mx all"], ["spf.plus-all"], 'example.test. TXT "v=spf1 mx ~all"'),
         (["v=spf1 mx"], ["spf.open-end"], 'example.test. TXT "v=spf1 mx ~all"'),
@@ -331,6 +334,17 @@ def test_ptr(zone: Zone, name: str, expected: str) -> None:
             return await examine_ptr(Resolver([stub.address]), "9.9.9.9", name)
 
     assert asyncio.run(run()).id == expected
+
+
+def test_another_name_of_somebodys_mx_is_told_without_alarm() -> None:
+    zone: Zone = {"9.9.9.9.in-addr.arpa": {"PTR": ["h9.isp.test."]}, "h9.isp.test": {"A": ["9.9.9.9"]}}
+
+    async def run(level: Level | None) -> Finding:
+        async with DnsStub(zone) as stub:
+            return await examine_ptr(Resolver([stub.address]), "9.9.9.9", "mx.example.test", level=level)
+
+    assert asyncio.run(run(None)).level is Level.WARN
+    assert asyncio.run(run(Level.INFO)).level is Level.INFO
 
 
 def test_ptr_of_what_is_not_public_and_of_silence() -> None:

@@ -409,7 +409,9 @@ class Probe:
         if self._task.role == "mx":
             self._step("name")
             name = greeting.name_in(greeted.lines[0])
-            self._note(await examine_ptr(self._task.dns, self._endpoint.address, name))
+            # an MX of somebody's domain may well take mail only; who names a host asks about that host
+            level = None if self._place.preference is None else Level.INFO
+            self._note(await examine_ptr(self._task.dns, self._endpoint.address, name, level=level))
 
     def _auth(self, line: Watched, in_clear: str) -> None:
         """``in_clear``: the mechanisms that were offered before TLS."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Protocol
 
-from postroad.diagnosis.findings import Finding, found
+from postroad.diagnosis.findings import Finding, Level, found
 from postroad.net.dns_errors import DnsError, DnsTemporary
 from postroad.net.resolver import AddressAnswer, MxAnswer, TxtAnswer
 
@@ -34,8 +34,8 @@ class Dns(Protocol):
         ...
 
 
-async def examine_ptr(dns: Dns, address: str, name: str) -> Finding:
-    """``name``: what the server greets with, ``""`` when it gives none."""
+async def examine_ptr(dns: Dns, address: str, name: str, *, level: Level | None = None) -> Finding:
+    """``name``: what the server greets with, ``""`` when it gives none; ``level``: of a name that is another one."""
     if not ip_address(address).is_global:
         return found("name.ptr.skipped", address, address=address)
     try:
@@ -51,7 +51,7 @@ async def examine_ptr(dns: Dns, address: str, name: str) -> Finding:
     if not confirmed:
         return found("name.ptr-unconfirmed", seen, address=address, ptr=names[0])
     if name and name not in names:
-        return found("name.ptr-differs", seen, address=address, ptr=names[0], name=name)
+        return found("name.ptr-differs", seen, level=level, address=address, ptr=names[0], name=name)
     return found("name.ptr-ok", seen, address=address, ptr=confirmed[0])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Final
 
 from postroad.diagnosis.findings import Finding, found
@@ -76,11 +77,20 @@ def _read_term(word: str) -> Term | None:
         name, value = mechanism[2].lower(), mechanism[3].lstrip(":")
         if (name in _NEEDS and not value) or (name == "all" and value):
             return None
+        if name in ("ip4", "ip6") and not _is_network(value, 4 if name == "ip4" else 6):
+            return None
         return Term(mechanism[1] or "+", name, value)
     if modifier := _MODIFIER.match(word):
         name = modifier[1].lower()
         return None if name in ("redirect", "exp") and not modifier[2] else Term("", name, modifier[2])
     return None
+
+
+def _is_network(text: str, version: int) -> bool:
+    try:
+        return ip_network(text, strict=False).version == version and "%" not in text
+    except ValueError:
+        return False
 
 
 def is_spf(octets: bytes) -> bool:

@@ -29,8 +29,8 @@ class Waits:
     quit: float = 5.0
     total: float = 240.0
     """For one address, everything included."""
-    slow: float = 5.0
-    """A greeting that takes longer is told as slow."""
+    slow: float = 10.0
+    """A greeting that takes longer is told as slow; Postfix's postscreen waits 6 s on purpose."""
 
     @classmethod
     def of(cls, seconds: float) -> Waits:
