@@ -483,6 +483,12 @@ def test_a_host_that_says_how_much_it_takes_is_not_asked_for_more(said: str, siz
         assert negotiation.settled[0].note == "11 octets, 10 at most"
 
 
+@pytest.mark.parametrize(("time", "notify"), [("60", " NOTIFY=FAILURE,DELAY"), ("0", ""), ("-5", "")])
+def test_reports_of_delay_stand_in_for_a_time_that_is_not_over(time: str, notify: str) -> None:
+    _, host = meet(wanted(f"BY={time};N"), announced={"DSN": ""})
+    assert host.saw[:2] == ["MAIL", f"RCPT bob{notify}"]
+
+
 @pytest.mark.parametrize("least", ["120", "120,X-OPTION", "120,A,B"])
 def test_a_time_limit_that_the_host_does_not_promise(least: str) -> None:
     negotiation, host = meet(wanted("BY=60;R"), announced={"DELIVERBY": least})
@@ -505,6 +511,8 @@ def test_a_time_limit_that_the_host_keeps() -> None:
         ("", "BY=60;N", False, True),
         ("NOTIFY=FAILURE", "BY=60;N", False, True),
         ("NOTIFY=NEVER", "BY=60;N", False, False),
+        ("", "BY=0;N", False, False),  # late already: that was reported when it came to pass
+        ("NOTIFY=SUCCESS", "BY=-60;N", False, True),
         ("NOTIFY=SUCCESS", "", True, True),
         ("", "BY=60;N", True, False),
     ],

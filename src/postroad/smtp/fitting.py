@@ -130,7 +130,10 @@ def _announced_of(given: Given, announced: Mapping[str, str]) -> Given:
 
 
 def _fit_time(fitted: Fitted, wanted: Wanted, announced: Mapping[str, str]) -> None:
-    """DELIVERBY: a host's least time binds mode R; a host without it is asked for reports of delay in its place."""
+    """DELIVERBY: a host's least time binds mode R; a host without it is asked for reports of delay in its place.
+
+    Not when the time is over: the sender was told of that already (RFC 2852 section 4.1.4.2 is about what is in time).
+    """
     wish = wanted.parameters.get(BY)
     if wish is None:
         return
@@ -138,7 +141,7 @@ def _fit_time(fitted: Fitted, wanted: Wanted, announced: Mapping[str, str]) -> N
         minimum = _number(announced["DELIVERBY"].partition(",")[0])  # options may follow (RFC 2852 section 3)
         if wish.must_return and wish.seconds < minimum:
             fitted.refuse_all(undeliverable.NEEDS_DELIVERBY, f"the host promises nothing in less than {minimum} s")
-    elif DSN.keyword in announced:
+    elif wish.seconds > 0 and DSN.keyword in announced:
         for number, given in fitted.rcpt.items():
             fitted.rcpt[number] = _with_delay(given)
 

@@ -170,7 +170,7 @@ def settle(
 
 
 def _is_report_owed(wanted: Wanted, wishes: Given, told: Given, said: Given, lmtp: bool) -> bool:
-    """A "relayed" report: NOTIFY with SUCCESS, or a time limit in mode N, of which the host knows nothing.
+    """A "relayed" report: NOTIFY with SUCCESS, or a time in mode N that is not over, of which the host knows nothing.
 
     RFC 3461 section 5.2.2 (b), (d) and (e); RFC 2852 section 4.1.4.2.
     """
@@ -179,4 +179,5 @@ def _is_report_owed(wanted: Wanted, wishes: Given, told: Given, said: Given, lmt
         return False
     if wish is not None and Notify.SUCCESS in wish and NOTIFY not in told:
         return True
-    return BY in wanted.parameters and BY not in said and not lmtp  # LMTP is the delivery itself: in time
+    time = wanted.parameters.get(BY)
+    return time is not None and time.seconds > 0 and BY not in said and not lmtp  # LMTP is the delivery itself: in time
