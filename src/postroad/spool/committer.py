@@ -20,10 +20,11 @@ from typing import Any, Final
 
 import apsw
 
-from postroad.envelope import Draft, JournalEntry
+from postroad.envelope import Attempt, Batch, Draft, JournalEntry
 from postroad.errors import NotFound, SpoolError, StorageFull
 from postroad.spool import keeping
 from postroad.spool.content import ContentFiles, SpooledContent
+from postroad.spool.fresh import FreshMessages
 from postroad.spool.keeping import Incoming
 from postroad.spool.rows import is_kept
 from postroad.spool.space import storage_fault
@@ -82,16 +83,24 @@ class Acceptance(Incoming):
         self._done(self.error)  # type: ignore[arg-type]
 
 
+Settlement = tuple[Batch, Attempt]
+
+
 class Request:
     """Any other change, with messages that are accepted together with it, and the future that waits for its result."""
 
-    __slots__ = ("error", "future", "incoming", "result", "work")
+    __slots__ = ("error", "future", "incoming", "result", "settles", "work")
 
     def __init__(
-        self, work: Callable[[Transaction], Any], future: asyncio.Future[Any], incoming: Sequence[Incoming] = ()
+        self,
+        work: Callable[[Transaction], Any],
+        future: asyncio.Future[Any],
+        incoming: Sequence[Incoming] = (),
+        settles: Settlement | None = None,
     ) -> None:
         """``work`` writes what comes in; with a result that is false, it did not."""
         self.work = work
+        self.settles = settles
         self.future = future
         self.incoming = incoming
         self.result: Any = None
@@ -149,6 +158,7 @@ class Committer:
         self._queue: SimpleQueue[Acceptance | Request | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="spool-committer", daemon=True)
+        self._fresh = FreshMessages()
         self._wal_pages = 0
         self._checkpoint_at = _CHECKPOINT_PAGES
         #: Messages of a transaction whose commit failed: should the disk have kept them, they are taken back.
@@ -163,10 +173,18 @@ class Committer:
         self.counts = counts
         self._thread.start()
 
-    async def perform(self, work: Callable[[Transaction], Any], incoming: Sequence[Incoming] = ()) -> Any:
-        """Do ``work`` in a transaction; gives its result once it is durable; raises SpoolError or NotFound."""
+    async def perform(
+        self,
+        work: Callable[[Transaction], Any],
+        incoming: Sequence[Incoming] = (),
+        settles: Settlement | None = None,
+    ) -> Any:
+        """Do ``work`` in a transaction; gives its result once it is durable; raises SpoolError or NotFound.
+
+        ``settles``: what ``work`` settles, if it does nothing else, and a message goes once all are settled.
+        """
         future: asyncio.Future[Any] = self._loop.create_future()
-        self.submit(Request(work, future, incoming))
+        self.submit(Request(work, future, incoming, settles))
         return await future
 
     def stop(self) -> None:
@@ -220,6 +238,7 @@ class Committer:
             self._fail(batch, error, committing)
             return []
         self.counts = tx.counts
+        self._fresh.keep(one for one in batch if isinstance(one, Acceptance) and one.accepted)
         self._files.remove(tx.files)
         for one in batch:
             if not one.accepted:
@@ -270,7 +289,8 @@ class Committer:
                 keeping.accept(tx, accepted)
             for one in ready:
                 if isinstance(one, Request):
-                    _work(one, tx)
+                    self._carry_out(one, tx)
+            tx.write_out()
         except _FATAL:
             raise
         except Exception:
@@ -278,8 +298,22 @@ class Committer:
             return None
         return tx
 
+    def _carry_out(self, request: Request, tx: Transaction) -> None:
+        if request.settles is None:
+            tx.write_out()
+            self._fresh.clear()
+        else:
+            batch, attempt = request.settles
+            fresh = self._fresh.take(batch)
+            if fresh is not None and not request.incoming and fresh.is_closed(batch, attempt):
+                tx.close(fresh.batch.message, fresh.file, attempt)
+                request.result = True
+                return
+        _work(request, tx)
+
     def _singly(self, connection: apsw.Connection, ready: list[Acceptance | Request]) -> Transaction:
         """The careful way: each in a savepoint of its own, so that a bad one is undone alone."""
+        self._fresh.clear()
         connection.execute("BEGIN IMMEDIATE")
         tx = Transaction(connection, self.counts, self._token)
         for one in sorted(ready, key=lambda one: isinstance(one, Request)):
@@ -304,6 +338,7 @@ class Committer:
     def _fail(self, batch: list[Acceptance | Request], error: BaseException, committing: bool) -> None:
         """Tell everybody, and let go of the connection: its state, and the kernel's cache, are not to be trusted."""
         _LOG.error("a transaction of %d requests failed: %s: %s", len(batch), type(error).__name__, error)
+        self._fresh.clear()
         system_errno = 0 if self._connection is None else self._connection.system_errno
         doubtful = committing and not isinstance(error, apsw.FullError)
         for one in batch:

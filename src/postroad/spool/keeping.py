@@ -22,7 +22,7 @@ from postroad.spool.schema import (
     SELECT_IN_STATE,
     STATE_NUMBERS,
 )
-from postroad.spool.transaction import Transaction
+from postroad.spool.transaction import Transaction, insert
 from postroad.spool.transitions import held_attempt, is_claimable, recipient_matches, released_attempt
 
 #: Messages that one transaction releases, removes or trims at most, and lines; the caller comes again for the rest.
@@ -88,10 +88,9 @@ def accept(tx: Transaction, incoming: Iterable[Incoming]) -> None:
             counts.recipients[state] += 1
         counts.octets += size
     counts.messages += len(messages)
-    many = tx.connection.executemany
-    many(INSERT_MESSAGE, messages)
-    many(INSERT_CONTENT, contents)
-    many(INSERT_RECIPIENT, recipients)
+    insert(tx.connection, INSERT_MESSAGE, messages)
+    insert(tx.connection, INSERT_CONTENT, contents)
+    insert(tx.connection, INSERT_RECIPIENT, recipients)
 
 
 def _claim(tx: Transaction, one: Incoming, sequence: int, size: int) -> dict[str, int]:

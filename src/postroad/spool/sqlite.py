@@ -21,7 +21,7 @@ from postroad.clock import Clock, SystemClock
 from postroad.envelope import Attempt, Batch, Draft, JournalEntry, MessageId, RecipientState, StoredMessage
 from postroad.errors import SpoolError
 from postroad.spool import journal, keeping, leasing, matching, rows, turns
-from postroad.spool.committer import Acceptance, Commit, Committer
+from postroad.spool.committer import Acceptance, Commit, Committer, Settlement
 from postroad.spool.content import ContentFiles, SpooledContent, submitted
 from postroad.spool.database import open_writer, quick_check
 from postroad.spool.hot import HotContent
@@ -239,7 +239,8 @@ class SqliteSpool:
             raise
         keep = self._keep_delivered
         try:
-            return await self._perform(lambda tx: leasing.settle(tx, batch, attempt, incoming, keep), incoming)
+            settles = None if keep else (batch, attempt)
+            return await self._perform(lambda tx: leasing.settle(tx, batch, attempt, incoming, keep), incoming, settles)
         finally:
             self._hot.forget([batch.message.id])
 
@@ -349,9 +350,14 @@ class SqliteSpool:
         if self._closed:
             raise SpoolError("the spool is closed")
 
-    async def _perform(self, work: Callable[[Transaction], Answer], incoming: Sequence[Incoming] = ()) -> Answer:
+    async def _perform(
+        self,
+        work: Callable[[Transaction], Answer],
+        incoming: Sequence[Incoming] = (),
+        settles: Settlement | None = None,
+    ) -> Answer:
         self._alive()
-        answer: Answer = await self._committer.perform(work, incoming)
+        answer: Answer = await self._committer.perform(work, incoming, settles)
         return answer
 
     def _committed(self, commit: Commit) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import apsw
 
-from postroad.envelope import Attempt, JournalEntry, MessageId
+from postroad.envelope import Attempt, JournalEntry, MessageId, StoredMessage
 from postroad.spool.coding import encode_entry
 from postroad.spool.interface import SpoolStats
-from postroad.spool.schema import INSERT_LINE, STATES
+from postroad.spool.schema import INSERT_LINE, QUEUED, STATES
+
+#: Rows of one INSERT.
+_ROWS: Final = (32, 16, 8, 4, 2, 1)
+_CLOSED: Final = tuple(
+    f"DELETE FROM {table} WHERE {key} IN (SELECT value FROM json_each(?))"
+    for table, key in (("recipient", "message"), ("content", "sequence"), ("message", "sequence"))
+)
 
 
 @dataclass(slots=True)
@@ -41,7 +49,7 @@ class Counts:
 class Transaction:
     """One transaction under way; the work of many callers shares it."""
 
-    __slots__ = ("connection", "counts", "entries", "execute", "files", "token")
+    __slots__ = ("_closed", "_lines", "connection", "counts", "entries", "execute", "files", "token")
 
     def __init__(self, connection: apsw.Connection, counts: Counts, token: Callable[[], int] = int) -> None:
         """``token`` gives the number of a new lease."""
@@ -51,6 +59,8 @@ class Transaction:
         self.token = token
         self.files: list[str] = []
         self.entries: list[JournalEntry] = []
+        self._lines: list[tuple[Any, ...]] = []
+        self._closed: list[int] = []
 
     def rows(self, sql: str, bindings: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query; what they hold is for the caller to check."""
@@ -60,12 +70,42 @@ class Transaction:
         self, message_id: MessageId, reverse_path: str, forward_paths: dict[int, str], attempt: Attempt
     ) -> None:
         """Append a line to the journal."""
+        self.execute(INSERT_LINE, self._line(message_id, reverse_path, forward_paths, attempt))
+
+    def _line(
+        self, message_id: MessageId, reverse_path: str, forward_paths: dict[int, str], attempt: Attempt
+    ) -> tuple[Any, ...]:
         counts = self.counts
         columns, octets = encode_entry(message_id, reverse_path, forward_paths, attempt)
-        self.execute(INSERT_LINE, (counts.line + 1, counts.total, octets, *columns))
+        line = (counts.line + 1, counts.total, octets, *columns)
         counts.line += 1
         counts.total += octets
         self.entries.append(JournalEntry(counts.line, message_id, reverse_path, forward_paths, attempt))
+        return line
+
+    def close(self, message: StoredMessage, file: str | None, attempt: Attempt) -> None:
+        """Note that an attempt closes all of a message whose recipients are QUEUED; ``write_out`` does it."""
+        counts = self.counts
+        paths = {one.number: one.forward_path for one in message.recipients}
+        self._lines.append(self._line(message.id, message.reverse_path, paths, attempt))
+        self._closed.append(message.sequence)
+        counts.recipients[QUEUED] -= len(paths)
+        counts.messages -= 1
+        counts.octets -= message.size
+        if file is not None:
+            self.files.append(file)
+
+    def write_out(self) -> None:
+        """Write what was noted; due before anything but a settlement reads, and before the commit."""
+        if not self._closed:
+            return
+        insert(self.connection, INSERT_LINE, self._lines)
+        sequences = f"[{','.join(map(str, self._closed))}]"
+        for statement in _CLOSED:
+            self.execute(statement, (sequences,))
+        if self.counts.sequence in self._closed:
+            self.remember("sequence", self.counts.sequence)
+        self._lines, self._closed = [], []
 
     def delete(self, sequence: int, size: int, file: str | None) -> None:
         """Delete a message with all that belongs to it but its journal; its file goes after the commit."""
@@ -86,6 +126,22 @@ class Transaction:
     def remember(self, name: str, value: int) -> None:
         """Write down the highest number that was given."""
         self.execute("INSERT OR REPLACE INTO counter VALUES (?, ?)", (name, value))
+
+
+def insert(connection: apsw.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Carry out an INSERT of one row for many, with few statements."""
+    start = 0
+    for count in _ROWS:
+        while len(rows) - start >= count:
+            values = [value for row in rows[start : start + count] for value in row]
+            connection.execute(_of_rows(statement, count), values)
+            start += count
+
+
+@lru_cache(maxsize=64)
+def _of_rows(statement: str, count: int) -> str:
+    """The same INSERT for so many rows."""
+    return statement + f", {statement[statement.rindex('(') :]}" * (count - 1)
 
 
 def count_all(connection: apsw.Connection) -> Counts:
