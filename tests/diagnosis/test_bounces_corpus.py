@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from email import message_from_bytes
 
 import pytest
+from flufl.bounce import all_failures
 
 from postroad.diagnosis.bounce_facts import Said
 from postroad.diagnosis.bounce_verdict import judge
@@ -74,3 +76,21 @@ def _got(said: Said, field: str) -> object:
         case "reason":
             return verdict.reason
     return getattr(said, field)
+
+
+#: What the other reader takes for a recipient, and is none: the sender, a message id, a delivery that went well; and an
+#: address that it leaves encoded.
+NOT_RECIPIENTS = {
+    "imail/02-failed": {"20261102090000.1@sender.example", "sender@sender.example"},
+    "odd/09-xtext-orcpt": {"no+2bbody@example.jp"},
+    "sendmail/06-receipt": {"kana@example.jp"},
+}
+
+
+def test_another_reader_finds_nobody_more() -> None:
+    """flufl.bounce (of Mailman) is read beside us; whoever it finds is found here too."""
+    for sample in ALL:
+        temporary, permanent = all_failures(message_from_bytes(sample.octets))
+        others = {(one.decode() if isinstance(one, bytes) else one).lower() for one in temporary | permanent}
+        ours = {address.lower() for address, said in found_in(sample).items() if said.action in ("failed", "delayed")}
+        assert others - ours == NOT_RECIPIENTS.get(str(sample), set()), str(sample)

@@ -82,7 +82,7 @@ class BounceExplainer:
             "expired": said.expired,
             "status": said.status,
             "reply": {"code": int(said.code), "text": said.text} if said.code else None,
-            "said": "" if said.code else said.text,
+            "said": "" if said.code else said.text or said.context,
             "host": said.host,
             "command": said.command,
             "at": said.at or None,

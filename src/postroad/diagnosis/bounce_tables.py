@@ -16,7 +16,7 @@ from postroad.replies.catalogue import catalogue
 from postroad.replies.classify import Rules, rules_from
 
 _LISTS: Final = (
-    "returned", "sent", "following", "before", "daemons", "subjects", "failure", "surely", "delayed", "expired", "labels",
+    "returned", "sent", "following", "before", "daemons", "subjects", "failure", "surely", "delayed", "expired", "labels", "idle",
 )  # fmt: skip
 _HERE: Final = Path(__file__).parent
 
@@ -66,6 +66,8 @@ class Tables:
     """What only a bounce says in its first lines."""
     delayed: tuple[str, ...]
     expired: tuple[str, ...]
+    idle: tuple[str, ...]
+    """What stands in lines that say nothing of the cause."""
     labels: tuple[str, ...]
     """What stands before the address of a recipient."""
     vacation: Mapping[str, tuple[str, ...]]

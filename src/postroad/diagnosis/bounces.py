@@ -101,7 +101,7 @@ def _report(mail: Mail, bounce: Bounce, known: Tables) -> Bounce:
         beside = named.get(address.casefold()) if address else spare.pop(0)
         about = beside if beside is not None else Named(address, [])
         whole = text.text if len(groups) == 1 else ""
-        said = _of_group(group, address or about.address, about.text, whole, reporter)
+        said = _of_group(group, address or about.address, about.text, whole, reporter, known)
         recipients.append(
             replace(said, at=said.at or bounce.at, expired=_expired(said, f"{said.text}\n{about.text}", known))
         )
@@ -122,7 +122,7 @@ def _address(group: status.Group) -> str:
     return status.address_of(original if status.is_of_mail(original) else final)
 
 
-def _of_group(group: status.Group, address: str, about: str, whole: str, reporter: str) -> Said:
+def _of_group(group: status.Group, address: str, about: str, whole: str, reporter: str, known: Tables) -> Said:
     """One recipient: its fields, and what the text for people adds."""
     quoted, diagnostic = status.diagnostic_of(group.get("diagnostic-code") or group.get("x-supplementary-info", ""))
     enhanced = status.status_of(group.get("status", ""))
@@ -132,7 +132,7 @@ def _of_group(group: status.Group, address: str, about: str, whole: str, reporte
     if reply is None and action in ("failed", "delayed"):
         reply = reply_in(about) or (reply_in(whole) if not words.strip() else None)
     if reply is None and not words.strip():
-        words = beside = _without_address(about, address) or whole
+        words = beside = _own_words(_without_address(about, address), known) or whole
     code, text = (reply.code, reply.text) if reply is not None else (status.code_of(group.get("status", "")), words)
     finer = status_in(text if code else diagnostic)
     if finer and (not enhanced or enhanced.endswith(".0.0") or (code and finer[0] == enhanced[0])):
@@ -201,7 +201,7 @@ def _of_words(named: Named, context: str, alone: bool, whole: str, late: bool, b
     about = named.text
     mentions = "\n".join(line for line in whole.split("\n") if named.address.casefold() in line.casefold())
     reply = reply_in(about) or reply_in(mentions) or (reply_in(whole) if alone else None)
-    own = _without_address(about, named.address)
+    own = _own_words(_without_address(about, named.address), known)
     words = reply.text if reply is not None else flat(own or (whole if alone else ""), _MAX_WORDS)
     place = whole if alone else about
     said = Said(
@@ -217,6 +217,14 @@ def _of_words(named: Named, context: str, alone: bool, whole: str, late: bool, b
         evidence="text",
     )
     return replace(said, expired=_expired(said, f"{about}\n{context}", known))
+
+
+def _own_words(text: str, known: Tables) -> str:
+    """Without the lines that only lead to a recipient, or say nothing of the cause."""
+    empty = (*known.following, *known.idle)
+    lines = [line for line in text.split("\n") if not any(phrase in line.casefold() for phrase in empty)]
+    kept = "\n".join(line for line in lines if not line.rstrip().endswith((":", "：")))
+    return kept.strip() if any(character.isalpha() for character in kept) else ""
 
 
 def _without_address(text: str, address: str) -> str:
