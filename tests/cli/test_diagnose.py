@@ -227,19 +227,33 @@ class Terminal(io.StringIO):
 
 
 def test_progress_is_one_line_for_people_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    progress = Progress("mx.example.test [127.0.0.1]:25", "hosts", None, 2, 5)
+    """The address that is longest under way, with the seconds that go by, and nothing left of it at the end."""
+    beginning = [
+        Progress("", "hosts", None, 0, 2),
+        Progress("a.example.test [127.0.0.1]:25", "greeting", None, 0, 2),
+        Progress("b.example.test [127.0.0.1]:25", "ehlo", None, 0, 2),
+    ]
+
+    async def hear(watcher: Watcher, seconds: float) -> None:
+        for one in beginning:
+            watcher.hear(one)
+        await asyncio.sleep(seconds)
+        watcher.hear(Progress("a.example.test [127.0.0.1]:25", "done", None, 1, 2))
+        watcher.end()
+
     quiet = io.StringIO()
     monkeypatch.setattr(sys, "stderr", quiet)
-    Watcher(Teller("en")).hear(progress)
+    asyncio.run(hear(Watcher(Teller("en")), 0))
     assert quiet.getvalue() == ""
-    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setenv("COLUMNS", "72")
     shown = Terminal()
     monkeypatch.setattr(sys, "stderr", shown)
-    watcher = Watcher(Teller("ja"))
-    watcher.hear(progress)
-    painted = shown.getvalue()
-    assert painted.startswith("\r5 アドレス中 2 件完了")
-    assert width(painted.strip("\r")) < 50
-    watcher.end()
-    assert shown.getvalue().endswith("\r")
+    asyncio.run(hear(Watcher(Teller("ja")), 2.2))
+    lines = [line.strip() for line in shown.getvalue().split("\r")]
+    assert lines[1] == "2 アドレス中 0 件完了 · サーバーを調査"
+    assert "2 アドレス中 0 件完了 · a.example.test [127.0.0.1]:25 · 挨拶" in lines
+    assert any(line.endswith("挨拶 (2 秒)") for line in lines)
+    assert any(line.startswith("2 アドレス中 1 件完了 · b.example.test") for line in lines)
+    assert all(width(line) < 72 for line in lines)
+    assert lines[-1] == ""
     assert "\n" not in shown.getvalue()

@@ -85,4 +85,4 @@ def test_who_acts_by_the_reply() -> None:
 
 def test_spans() -> None:
     assert [span(s) for s in (0.0123, 0.999, 1.94, 59.6)] == ["12 ms", "999 ms", "1.9 s", "60 s"]
-    assert span(2, "ja") == "2.0 秒"
+    assert span(2, "ja") == "2 秒"

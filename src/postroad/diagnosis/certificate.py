@@ -55,7 +55,7 @@ def read_certificate(octets: bytes) -> Certificate | None:
             ends=read.not_valid_after_utc,
             key=_key(read),
         )
-    except ValueError:
+    except Exception:  # whatever the codec stumbles over in a stranger's octets: ValueError, InvalidVersion …
         return None
 
 

@@ -170,7 +170,7 @@ def span(seconds: float, language: str = "en") -> str:
     if seconds < 1:
         number, unit = f"{seconds * 1000:.0f}", "ms"
     else:
-        number, unit = f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}", "s"
+        number, unit = f"{seconds:.1f}" if seconds < 10 and seconds % 1 else f"{seconds:.0f}", "s"
     return f"{number} {'ミリ秒' if unit == 'ms' else '秒'}" if language == "ja" else f"{number} {unit}"
 
 
