@@ -133,7 +133,7 @@ def test_all_that_waits_is_taken_out_and_what_is_under_way_is_not() -> None:
     running = begun(lanes)
     taken = lanes.take_all(lanes.lane(place("a")))
     assert len(taken) == 8
-    assert [one.key for one in lanes] == [one.key for one in running]
+    assert list(lanes) == running
     for one in running:
         finish(lanes, one)
     assert len(lanes) == 0

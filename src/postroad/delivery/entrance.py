@@ -67,10 +67,11 @@ class Entrance:
 
     def enter(self, batch: Batch) -> None:
         """A batch that is leased to us."""
+        self._leases.note(batch)
         before = self._lanes.find(batch)
         if before is not None and not before.is_over:
-            # Our own lease ran out (the clock was set): the work goes on under the new one. Other recipients of the
-            # message stay away until this is over: their lease runs out by itself.
+            # Our own lease was lost: the work goes on under the new one, if that is for the same recipients. Otherwise
+            # they stay away until the new lease runs out.
             if _numbers(before.batch) == _numbers(batch):
                 before.batch = batch
             return

@@ -71,11 +71,6 @@ class Job:
         """It and its companions."""
         return [self, *self.companions]
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """No two jobs at a time have the same."""
-        return (self.batch.message.id, self.batch.destination)
-
 
 class Turn(Enum):
     """How a site's standing changed."""

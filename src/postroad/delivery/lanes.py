@@ -30,7 +30,8 @@ class Lanes:
         self._limits = limits
         self._patience = patience
         self._lanes: OrderedDict[str, Lane] = OrderedDict()
-        self._jobs: dict[tuple[str, str], Job] = {}
+        self._jobs: dict[Job, None] = {}
+        self._by_recipient: dict[tuple[MessageId, int], Job] = {}
         self._ready: dict[bool, deque[Lane]] = {False: deque(), True: deque()}  # by Lane.is_proven
         self._places = {False: limits.trials, True: limits.workers}
         self._resting: list[tuple[float, int, Lane]] = []
@@ -42,7 +43,7 @@ class Lanes:
         return len(self._jobs)
 
     def __iter__(self) -> Iterator[Job]:
-        return iter(list(self._jobs.values()))
+        return iter(list(self._jobs))
 
     @property
     def lanes(self) -> list[Lane]:
@@ -55,12 +56,12 @@ class Lanes:
         return self._limits.leases - len(self._jobs)
 
     def find(self, batch: Batch) -> Job | None:
-        """The job that works on the same message and destination."""
-        return self._jobs.get((batch.message.id, batch.destination))
+        """The job that works on any of the same recipients."""
+        return next(filter(None, map(self._by_recipient.get, _names(batch))), None)
 
-    def works_on(self, message_id: MessageId, destination: str) -> bool:
-        """Whether there is a job for this message and destination."""
-        return (message_id, destination) in self._jobs
+    def works_on(self, message_id: MessageId, number: int) -> bool:
+        """Whether there is a job for this recipient."""
+        return (message_id, number) in self._by_recipient
 
     def lane(self, place: Place) -> Lane:
         """The lane of a place."""
@@ -92,19 +93,23 @@ class Lanes:
         return busy, sum(not lane.is_idle for lane in self._lanes.values())
 
     def hold(self, job: Job) -> None:
-        """Count a job whose lane is not known yet."""
-        self._jobs[job.key] = job
+        """Count a job, whether its lane is known yet or not."""
+        self._jobs[job] = None
+        self._by_recipient.update(dict.fromkeys(_names(job.batch), job))
 
     def drop(self, job: Job) -> None:
         """Forget a job: it was given back, or settled."""
-        if self._jobs.get(job.key) is job:
-            del self._jobs[job.key]
+        if job in self._jobs:
+            del self._jobs[job]
+            for name in _names(job.batch):
+                if self._by_recipient.get(name) is job:
+                    del self._by_recipient[name]
 
     def add(self, lane: Lane, job: Job) -> bool:
         """Let a job wait in its lane; False when that is full."""
         if lane.is_full:
             return False
-        self._jobs[job.key] = job
+        self.hold(job)
         lane.append(job)
         self._offer(lane)
         return True
@@ -185,3 +190,8 @@ class Lanes:
             return
         for key in [key for key, lane in self._lanes.items() if lane.is_idle][: _REMEMBERED // 10]:
             del self._lanes[key]
+
+
+def _names(batch: Batch) -> Iterator[tuple[MessageId, int]]:
+    message = batch.message
+    return ((message.id, one.number) for one in message.recipients)

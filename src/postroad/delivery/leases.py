@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Final, Protocol
 
 from postroad.clock import Clock
@@ -28,6 +29,11 @@ class Leaseholder(Protocol):
 
     batch: Batch
 
+    @property
+    def is_over(self) -> bool:
+        """Whether what was done under it is being written down, which ends it."""
+        ...
+
 
 class Leases:
     """The spool's leases, of one length."""
@@ -37,36 +43,54 @@ class Leases:
         self._clock = clock
         self._seconds = seconds
         self._again = tuple(again)
+        self._earliest = inf
+        """When the first of our leases runs out; not later than that."""
+        self.next_check = 0.0
+        """When to look at our leases again, seconds since the epoch."""
 
-    @property
-    def next_check(self) -> float:
-        """When leases must be looked at again that were looked at now; seconds since the epoch."""
-        return self._clock.wall() + self._seconds / 8
+    def note(self, batch: Batch) -> None:
+        """A lease that was given to us."""
+        self._earliest = min(self._earliest, batch.expires)
 
-    async def take(self, limit: int, busy: Collection[str], per_destination: int) -> list[Batch]:
+    def is_due(self, now: float) -> bool:
+        """Whether leases must be looked at before anything is leased at ``now``: what we have would be lent again."""
+        return now >= min(self.next_check, self._earliest) or self.next_check > now + self._seconds
+
+    async def take(self, now: float, limit: int, busy: Collection[str], per_destination: int) -> list[Batch]:
         """What is due, at most ``limit`` batches."""
-        return await self._spool.lease(
-            self._clock.wall(), limit, self._seconds, busy=busy, per_destination=per_destination
-        )
+        return await self._spool.lease(now, limit, self._seconds, busy=busy, per_destination=per_destination)
 
-    async def prolong(self, holders: Iterable[Leaseholder]) -> None:
-        """Renew those of which half is gone; who lost its lease goes on, and learns it when it settles."""
-        now = self._clock.wall()
-        worn = [holder for holder in holders if holder.batch.expires - now <= self._seconds / 2]
-        await asyncio.gather(*(self._renew(holder, now) for holder in worn))
+    async def prolong(self, holders: Callable[[], Iterable[Leaseholder]], now: float) -> None:
+        """Renew those of which half is gone; who lost its lease goes on, and learns it when it settles.
 
-    async def _renew(self, holder: Leaseholder, now: float) -> None:
+        Raises SpoolError when a lease that ran out could not be renewed: nothing may be leased then, or what it is for
+        would be lent, and delivered, a second time.
+        """
+        self.next_check, self._earliest = now + self._seconds / 8, inf
+        worn = [holder for holder in holders() if holder.batch.expires - now <= self._seconds / 2]
+        faults = await asyncio.gather(*(self._renew(holder, now) for holder in worn))
+        for holder in holders():
+            self.note(holder.batch)
+        if any(faults):
+            self.next_check = min(self.next_check, now + _ASK_AGAIN)
+        for holder, fault in zip(worn, faults, strict=True):
+            if fault is not None and holder.batch.expires <= now:
+                raise fault
+
+    async def _renew(self, holder: Leaseholder, now: float) -> SpoolError | None:
         batch = holder.batch
         try:
             renewed = await self._spool.renew(batch, now, self._seconds)
         except NotFound:
-            _log.warning("lease lost", message=batch.message.id, destination=batch.destination)
+            if not holder.is_over:
+                _log.warning("lease lost", message=batch.message.id, destination=batch.destination)
             renewed = replace(batch, expires=now + self._seconds)  # asked again then, and settled in vain
         except SpoolError as fault:
             _log.error("lease not renewed", message=batch.message.id, fault=fault.message)
-            renewed = replace(batch, expires=now + self._seconds / 2 + _ASK_AGAIN)
+            return fault
         if holder.batch is batch:
             holder.batch = renewed
+        return None
 
     async def give_back(self, batches: Iterable[Batch]) -> None:
         """End leases under which nothing was tried; no attempt is counted. One that cannot be ended runs out by itself."""

@@ -86,7 +86,7 @@ class Overdue:
         over = [
             one.number
             for one in message.recipients
-            if look.is_over(message, one, now) and not self._lanes.works_on(message.id, one.destination)
+            if look.is_over(message, one, now) and not self._lanes.works_on(message.id, one.number)
         ]
         if not over:
             return

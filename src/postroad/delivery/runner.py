@@ -87,7 +87,6 @@ class Runner:
         self._reread = True
         self._look = True  # something may be due that was not when we last looked
         self._due = 0.0  # and until then nothing is
-        self._check_leases = 0.0
         self._stopping = ""
         self._loop_task: asyncio.Task[None] | None = None
         self._claimed: dict[MessageId, None] = {}
@@ -251,9 +250,7 @@ class Runner:
             except BaseException:
                 self._reread = True
                 raise
-        if now >= self._check_leases or self._check_leases > now + self._limits.lease:
-            self._check_leases = self._leases.next_check
-            await self._leases.prolong(job for job in self._lanes if not job.is_over)
+        await self._keep_leases()
         if now >= self._overdue.next:
             await self._overdue.read(self._rules, self._entrance.sleeper())
         await self._entrance.do_chores()
@@ -262,11 +259,17 @@ class Runner:
             await self._lease()
         return self._until_next_round()
 
+    async def _keep_leases(self) -> float:
+        """Renew what is half gone; gives the time of the clock, of which no lease of ours has run out."""
+        while self._leases.is_due(now := self._clock.wall()):
+            await self._leases.prolong(lambda: self._lanes, now)
+        return now
+
     def _until_next_round(self) -> float:
         if self._entrance.has_chores:
             return 0.0
         now = self._clock.wall()
-        moments = [now + _LOOK_AGAIN if self._look else self._due, self._check_leases, self._overdue.next]
+        moments = [now + _LOOK_AGAIN if self._look else self._due, self._leases.next_check, self._overdue.next]
         sleep = min(moments) - now
         rest = self._lanes.next_rest_over
         if rest is not None:
@@ -282,8 +285,11 @@ class Runner:
             if fruitless > _FRUITLESS or (limit < per_lease and limit < self._limits.leases // 4):
                 self._look = True  # there is more, and no place for it
                 return
+            now = await self._keep_leases()
             busy, lanes = self._lanes.survey()
-            batches = await self._leases.take(limit, busy, min(max(per_lease // max(lanes, 1), _EACH), _EACH_AT_MOST))
+            batches = await self._leases.take(
+                now, limit, busy, min(max(per_lease // max(lanes, 1), _EACH), _EACH_AT_MOST)
+            )
             before = len(self._lanes)
             for batch in batches:
                 self._entrance.enter(batch)

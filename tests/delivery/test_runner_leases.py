@@ -1,0 +1,138 @@
+"""Leases of the runner when the clock leaps and the disk stumbles: what it works on is lent to nobody a second time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from postroad.delivery import runner as runner_module
+from postroad.envelope import RecipientState
+from postroad.errors import SpoolError
+from postroad.spool.interface import MessageQuery
+from postroad.spool.memory import MemorySpool
+from tests.delivery.fixtures import keep, until
+from tests.delivery.test_runner import House, Way, run
+
+
+class Gated(MemorySpool):
+    """Lets calls wait at a gate, or fail, as told; counts them."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(keep_delivered=True, **more)
+        self.gates: dict[str, asyncio.Event] = {}
+        self.ill: set[str] = set()
+        self.calls: list[str] = []
+
+    async def _enter(self, name: str) -> None:
+        self.calls.append(name)
+        if name in self.gates:
+            await self.gates[name].wait()
+        if name in self.ill:
+            raise SpoolError(f"the disk is ill ({name})")
+
+    async def settle(self, *args: Any) -> bool:
+        await self._enter("settle")
+        return await super().settle(*args)
+
+    async def lease(self, *args: Any, **more: Any) -> Any:
+        await self._enter("lease")
+        return await super().lease(*args, **more)
+
+    async def renew(self, *args: Any) -> Any:
+        await self._enter("renew")
+        return await super().renew(*args)
+
+
+class LentHouse(House):
+    """With a spool that waits and fails as told, and leases of 100 seconds."""
+
+    def __init__(self, way: Any, **limits: Any) -> None:
+        super().__init__(way, spool=Gated(), lease=100, **limits)
+        self.runner._leases._again = (0.0,)
+
+
+async def turns() -> None:
+    """Time enough for whatever does not wait for anything."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+def test_what_is_being_written_down_is_not_delivered_again_when_the_clock_leaps() -> None:
+    async def work() -> None:
+        house = LentHouse(Way())
+        gate = house.spool.gates["settle"] = asyncio.Event()
+        house.runner.start()
+        message = await keep(house.spool, "bob@example.com")
+        await until(lambda: "settle" in house.spool.calls)
+        house.advance(1000)
+        await turns()
+        gate.set()
+        assert (await house.settled(message)).state is RecipientState.DELIVERED
+        assert len(house.way.came) == 1
+        await house.runner.stop()
+
+    run(work())
+
+
+def test_nothing_is_leased_while_a_lease_that_ran_out_cannot_be_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "_BACK_OFF", 0.001)
+
+    async def work() -> None:
+        house = LentHouse(Way())
+        house.way.gate = asyncio.Event()
+        house.spool.ill = {"renew"}
+        house.runner.start()
+        first = await keep(house.spool, "bob@example.com")
+        await until(lambda: house.way.came)
+        leased = house.spool.calls.count("lease")
+        house.advance(1000)
+        await until(lambda: house.spool.calls.count("renew") > 3)
+        assert house.spool.calls.count("lease") == leased
+        house.spool.ill = set()
+        house.way.gate.set()
+        assert (await house.settled(first)).state is RecipientState.DELIVERED
+        assert len(house.way.came) == 1
+        await house.runner.stop()
+
+    run(work())
+
+
+def test_other_recipients_of_a_message_need_not_wait_for_those_under_way() -> None:
+    async def work() -> None:
+        house = LentHouse(Way())
+        house.way.gate = asyncio.Event()
+        message = await keep(house.spool, "a@example.com", "b@example.com")
+        await house.spool.hold(message, "for a while", [1])
+        house.runner.start()
+        await until(lambda: house.way.came)
+        await house.spool.release(MessageQuery(), house.clock.now)
+        house.runner.wake()
+        await until(lambda: house.runner.under_way == 2)
+        house.way.gate.set()
+        assert (await house.settled(message, number=1)).state is RecipientState.DELIVERED
+        assert (await house.recipient(message, 0)).state is RecipientState.DELIVERED
+        assert [[one.number for one in came.message.recipients] for came in house.way.came] == [[0], [1]]
+        await house.runner.stop()
+
+    run(work())
+
+
+def test_a_clock_that_goes_back_and_forth_lends_nothing_twice() -> None:
+    async def work() -> None:
+        house = LentHouse(Way())
+        house.way.gate = asyncio.Event()
+        house.runner.start()
+        await until(lambda: "lease" in house.spool.calls)
+        house.clock.now -= 90  # less than a lease, so that it need not be noticed
+        message = await keep(house.spool, "bob@example.com")
+        await until(lambda: house.way.came)
+        house.advance(101)
+        await turns()
+        house.way.gate.set()
+        one = await house.settled(message)
+        assert (one.state, one.attempts, len(house.way.came)) == (RecipientState.DELIVERED, 1, 1)
+        await house.runner.stop()
+
+    run(work())
