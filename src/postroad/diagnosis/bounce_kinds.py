@@ -10,6 +10,8 @@ from postroad.diagnosis.bounce_mail import Mail
 from postroad.diagnosis.bounce_tables import Tables, has_field
 
 _FIRST_WORDS: Final = 700
+#: How people begin the subject of an answer or of something passed on.
+_ANSWERS: Final = ("re:", "aw:", "sv:", "fwd:", "fw:", "wg:")
 
 
 def form_of(mail: Mail, known: Tables) -> Form:
@@ -41,7 +43,7 @@ def _is_refusal(mail: Mail) -> bool:
 def _surely_failed(mail: Mail, text: str, known: Tables) -> bool:
     """A report of somebody whose name says nothing: its subject and its first lines do."""
     subject = mail.header.get("subject", "").casefold()
-    if subject.startswith(("fwd:", "fw:")) or text.lstrip().startswith(">"):
+    if subject.startswith(("fwd:", "fw:", "wg:")) or text.lstrip().startswith(">"):
         return False
     first = text[:_FIRST_WORDS].partition("forwarded message")[0]
     announced = bool(mail.inner) or any(phrase in subject for phrase in known.subjects)
@@ -64,11 +66,14 @@ def is_daemon(header: Mapping[str, str], known: Tables) -> bool:
 
 def _tells_of_failure(mail: Mail, text: str, known: Tables) -> bool:
     subject = mail.header.get("subject", "").casefold()
+    phrases = (*known.failure, *known.delayed)
+    if mail.header.get("return-path", "-").strip() in ("<>", ""):
+        phrases += known.hints
     return (
         "x-failed-recipients" in mail.header
         or "mailer-daemon" in mail.header.get("from", "").casefold()
         or any(phrase in subject for phrase in known.subjects)
-        or any(phrase in text for phrase in (*known.failure, *known.delayed))
+        or any(phrase in text for phrase in phrases)
         or any(family.fits(mail.header, text, "") for family in known.families)
     )
 
@@ -79,11 +84,18 @@ def _is_complaint(mail: Mail, known: Tables) -> bool:
 
 
 def _is_automatic(mail: Mail, text: str, known: Tables) -> bool:
-    """RFC 3834 section 5, and what came before it."""
-    header = mail.header
-    if "list-id" in header and not header.get("auto-submitted", "").casefold().startswith("auto-replied"):
+    """RFC 3834 section 5, and what came before it. What a program writes unasked is no answer (auto-generated)."""
+    header, marks = mail.header, known.vacation
+    subject = header.get("subject", "").casefold()
+    if any(has_field(header, mark) for mark in marks["header"]):
+        return True
+    if subject.startswith(_ANSWERS) or "list-unsubscribe" in header or "list-id" in header:
         return False
-    return _fits(known.vacation, header, text[:2_000])
+    if any(phrase in subject for phrase in marks["subject"]) or any(phrase in text[:2_000] for phrase in marks["text"]):
+        return True
+    written = any(has_field(header, mark) for mark in marks["answer"])
+    answered = "in-reply-to" in header or any(phrase in subject for phrase in marks["generic"])
+    return written and answered and mail.kind != "text/calendar"
 
 
 def _fits(marks: Mapping[str, tuple[str, ...]], header: Mapping[str, str], text: str) -> bool:

@@ -16,7 +16,7 @@ from postroad.replies.catalogue import catalogue
 from postroad.replies.classify import Rules, rules_from
 
 _LISTS: Final = (
-    "returned", "sent", "following", "before", "daemons", "subjects", "failure", "surely", "delayed", "expired", "labels", "idle",
+    "returned", "sent", "following", "before", "daemons", "subjects", "failure", "hints", "surely", "delayed", "expired", "labels", "idle",
 )  # fmt: skip
 _HERE: Final = Path(__file__).parent
 
@@ -62,6 +62,8 @@ class Tables:
     """Local parts, and words of names, of the programs that write bounces."""
     subjects: tuple[str, ...]
     failure: tuple[str, ...]
+    hints: tuple[str, ...]
+    """The same, in a mail without a return address."""
     surely: tuple[str, ...]
     """What only a bounce says in its first lines."""
     delayed: tuple[str, ...]
