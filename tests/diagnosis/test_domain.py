@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import Sequence
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from postroad.diagnosis.diagnosing import Diagnosis, InquiryError, _set_right, diagnose
+from postroad.diagnosis.diagnosing import Diagnosis, InquiryError, _blocked_here, _set_right, diagnose
 from postroad.diagnosis.dkim_record import judge_dkim
 from postroad.diagnosis.dmarc_record import examine_dmarc, judge_dmarc, read_dmarc, walk
 from postroad.diagnosis.findings import Finding, Level, found
@@ -89,7 +90,44 @@ def test_every_host_is_looked_at_in_parallel() -> None:
     assert levels == [[], ["greeting.554"], ["greeting.silent"]]
     told = set(ids(found.findings))
     assert {"mx.ok", "mx.no-address", "mx.private", "spf.ok", "dmarc.ok", "dkim.skipped"} == told
-    assert found.seconds < sum(one.seconds for one in found.hosts) + 1
+
+
+def test_hosts_are_looked_at_side_by_side() -> None:
+    """Each host greets only once all of them are connected."""
+    hosts = [f"{letter}.example.test" for letter in "abcd"]
+    zone: Zone = {"example.test": {"MX": [f"{n} {host}." for n, host in enumerate(hosts)]}}
+    zone |= {host: {"A": [f"127.0.0.{n + 1}"]} for n, host in enumerate(hosts)}
+
+    async def run() -> Diagnosis:
+        together = asyncio.Barrier(len(hosts))
+
+        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await together.wait()
+            await Talk(ehlo=b"250 mx.example.test\r\n")(reader, writer)
+
+        async with contextlib.AsyncExitStack() as stack:
+            port = await stack.enter_async_context(serving(handler))
+            for n in range(1, len(hosts)):
+                await stack.enter_async_context(serving(handler, f"127.0.0.{n + 1}", port))
+            stub = await stack.enter_async_context(DnsStub(zone))
+            waits = Waits(connect=10, greeting=20, answer=20, total=60, slow=60)
+            return await diagnose(
+                "example.test", port=port, resolver=Resolver([stub.address]), waits=waits, hello="a.test"
+            )
+
+    found_ = asyncio.run(run())
+    assert ["greeting.ok" in ids(one.findings) for one in found_.hosts] == [True] * len(hosts)
+
+
+def test_port_25_is_rather_blocked_here_when_nobody_answers() -> None:
+    def report(host: str, name: str) -> HostReport:
+        return HostReport(Place(endpoint(host, "9.9.9.9", 25)), (found(name),))
+
+    silent, other = report("a.test", "connect.timeout"), report("b.test", "connect.timeout")
+    assert ids(_blocked_here([silent, other])) == ["connect.blocked-here"]
+    assert ids(_blocked_here([silent])) == []
+    assert ids(_blocked_here([silent, silent])) == []
+    assert ids(_blocked_here([silent, other, report("c.test", "connect.refused")])) == []
 
 
 def test_a_domain_without_mail() -> None:

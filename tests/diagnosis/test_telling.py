@@ -83,6 +83,13 @@ def test_who_acts_by_the_reply() -> None:
     assert document["reply"]["reason"]
 
 
+def test_octets_of_no_known_protocol_are_called_by_the_language() -> None:
+    one = found("greeting.not-smtp", "binary: x", protocol="binary")
+    assert "binary octets" in Teller("en").told(one).verdict
+    assert "バイナリ" in Teller("ja").told(one).verdict
+    assert "SSH" in Teller("ja").told(found("greeting.not-smtp", protocol="SSH")).verdict
+
+
 def test_spans() -> None:
     assert [span(s) for s in (0.0123, 0.999, 1.94, 59.6)] == ["12 ms", "999 ms", "1.9 s", "60 s"]
     assert span(2, "ja") == "2 秒"

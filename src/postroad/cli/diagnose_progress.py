@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from postroad.cli.columns import cut, width
@@ -20,13 +21,17 @@ if TYPE_CHECKING:
 _OFTEN: Final = 0.05
 #: Seconds after which the line counts on while nothing happens.
 _TICK: Final = 1.0
+#: Seconds of one step from which they are shown.
+_LONG: Final = 2.0
 
 
 class Watcher:
     """Hears the progress; ``end`` wipes the line."""
 
-    def __init__(self, teller: Teller) -> None:
+    def __init__(self, teller: Teller, clock: Callable[[], float] = time.monotonic, tick: float = _TICK) -> None:
         self._teller = teller
+        self._clock = clock
+        self._tick_seconds = tick
         self._shows = sys.stderr is not None and sys.stderr.isatty()
         self._shown = 0
         self._painted = 0.0
@@ -39,7 +44,7 @@ class Watcher:
         """Something began, or was found."""
         if not self._shows or progress.finding is not None:
             return
-        now = time.monotonic()
+        now = self._clock()
         self._done, self._of = max(self._done, progress.done), max(self._of, progress.of)
         self._under_way.pop("", None)  # the beginning is over once a place is looked at
         if progress.step == "done":
@@ -47,7 +52,7 @@ class Watcher:
         else:
             self._under_way[progress.place] = (progress.step, now)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick)
+            self._timer = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
         if now - self._painted >= _OFTEN or progress.step == "hosts":
             self._show(now)
 
@@ -59,8 +64,8 @@ class Watcher:
             self._paint("")
 
     def _tick(self) -> None:
-        self._show(time.monotonic())
-        self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick)
+        self._show(self._clock())
+        self._timer = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
 
     def _show(self, now: float) -> None:
         self._painted = now
@@ -70,7 +75,7 @@ class Watcher:
         if self._under_way:
             place, (step, since) = min(self._under_way.items(), key=lambda one: one[1][1])
             seconds = now - since
-            waited = f" ({span(round(seconds), self._teller.language)})" if seconds >= 2 * _TICK else ""
+            waited = f" ({span(round(seconds), self._teller.language)})" if seconds >= _LONG else ""
             parts += [part for part in (place, f"{self._teller.step(step)}{waited}") if part]
         self._paint(" · ".join(map(printable, parts)))
 

@@ -279,6 +279,7 @@ class Diagnosing:
         self._tell(Progress("", "hosts", None, 0, self._of))
         room = asyncio.Semaphore(MAX_AT_ONCE)
         reports = await asyncio.gather(*(self._probe_one(place, room) for place in places))
+        self._note_all(_blocked_here(reports))
         return list(_set_right(reports))
 
     async def _probe_one(self, place: Place, room: asyncio.Semaphore) -> HostReport:
@@ -342,6 +343,15 @@ def _set_right(reports: Sequence[HostReport]) -> Iterator[HostReport]:
         is_reached = (target.host, target.port) in reached
         other_port = target.host in hosts and not is_reached
         yield replace(one, findings=tuple(_levelled(each, is_reached, other_port) for each in one.findings))
+
+
+def _blocked_here(reports: Sequence[HostReport]) -> Sequence[Finding]:
+    """Several hosts that all drop packets are likelier one network here that does."""
+    dropped = [one for one in reports if any(each.id == "connect.timeout" for each in one.findings)]
+    hosts = {one.place.endpoint.target.host for one in dropped}
+    if len(hosts) < 2 or len(dropped) < len(reports):
+        return ()
+    return (found("connect.blocked-here", count=len(dropped), port=dropped[0].place.endpoint.target.port),)
 
 
 def _connected(report: HostReport) -> bool:

@@ -96,6 +96,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "connect.ok": Kind("connect", _OK),
     "connect.refused": Kind("connect", _ERROR, "operator", (_LISTENS, _SUBMISSION, _ELSEWHERE)),
     "connect.timeout": Kind("connect", _ERROR, "network", (_ELSEWHERE, "postroad diagnose gmail.com   # is port 25 blocked here?", _SUBMISSION)),
+    "connect.blocked-here": Kind("connect", _WARN, "you", ("postroad diagnose gmail.com   # is port 25 blocked here?", _ELSEWHERE)),
     "connect.unreachable": Kind("connect", _ERROR, "network", ("ip route get {address}", _ELSEWHERE)),
     "connect.no-family": Kind("connect", _INFO, "you", ("ip -6 route show default",)),
     "connect.forbidden": Kind("connect", _ERROR, "you", ("ip route get {address}", "nft list ruleset   # as root, here")),

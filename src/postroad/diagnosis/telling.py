@@ -63,6 +63,8 @@ class Teller:
         waited = "" if one.waited is None else span(one.waited, self.language)
         known = _Facts({name: printable(value)[:MAX_SEEN] for name, value in one.facts.items()})
         known |= {"seen": seen, "waited": waited}
+        if protocol := self.words["protocols"].get(one.facts.get("protocol", "")):
+            known["protocol"] = protocol
         verdict = words["verdict"]
         said, actor = ("", one.kind.actor) if one.reply is None else self._said(one, one.reply)
         return Told(
