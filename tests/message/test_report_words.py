@@ -151,6 +151,11 @@ def test_an_uncertain_message_may_have_arrived() -> None:
         assert words in " ".join(written(refused(uncertain=True, reply=None), kind=kind).text.split())
 
 
+def test_one_minute_is_one() -> None:
+    for seconds, words in ((61, "tried for 1 minute so far"), (125, "tried for 2 minutes so far")):
+        assert words in " ".join(written(kind=Kind.DELAYED, arrived_at=NOW - seconds).text.split())
+
+
 def test_the_words_of_strangers_are_only_quoted() -> None:
     evil = Reply(550, "a\u202eb\x1b[31m\x07\u2028c\ttab " + "y" * 5000 + "\n" * 50 + "last", "5.1.1")
     text = written(refused(reply=evil, host="h\r\n\r\nDear customer\x1b")).text

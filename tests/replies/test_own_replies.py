@@ -17,8 +17,8 @@ MEANT = {
     "NULL_MX": "not-accepting",
     "DNS_FAILED": "network-error",
     "NO_COMMON_FAMILY": "network-error",
-    "TLS_NOT_OFFERED": "security-error",
-    "TLS_FAILED": "security-error",
+    "TLS_NOT_OFFERED": "starttls-failed",
+    "TLS_FAILED": "starttls-failed",
     "TOO_LARGE": "message-too-big",
     "NEEDS_CONVERSION": "content-error",
     "CANNOT_BE_SAID": "content-error",
@@ -44,3 +44,19 @@ def test_it_means_what_it_says(name: str) -> None:
     reply: Reply = getattr(undeliverable, name)
     found = codes.classify(f"{reply.code} {reply.enhanced} {reply.text}")
     assert (name, found.reason) == (name, MEANT[name])
+
+
+@pytest.mark.parametrize(
+    ("note", "reason"),
+    [
+        ("no reply line: 'HTTP/1.1 400 Bad Request'", "system-error"),
+        ("a bare CR or LF in a reply: '550 5.1.1 bad name\\rX: y'", "system-error"),
+        ("a reply with lines of two codes: '250' and '550'", "system-error"),
+        ("a reply that nothing asked for: 250 2.0.0 queued", "system-error"),
+        ("a reply line of more than 4096 octets", "system-error"),
+        ("a reply of more than 512 lines", "system-error"),
+        ("the host offers no AUTH with PLAIN or LOGIN", "login-failed"),
+    ],
+)
+def test_a_host_that_breaks_the_protocol_is_no_fault_of_the_sending_program(note: str, reason: str) -> None:
+    assert (note, codes.classify(note).reason) == (note, reason)

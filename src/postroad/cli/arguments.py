@@ -29,4 +29,5 @@ def confirm(question: str, sure: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise Failure(Exit.USAGE, "nobody is here to be asked", "say --yes")
-    click.confirm(question, abort=True, err=True)
+    if not click.confirm(question, err=True):
+        raise Failure(Exit.FINDINGS, "nothing was done")

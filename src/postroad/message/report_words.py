@@ -181,7 +181,7 @@ class _Section:
     def _time(self, seconds: float) -> str:
         say, minutes = self._say["time"], max(1, round(seconds / 60))
         if minutes < 120:
-            return say["minutes"].format(count=minutes)
+            return say["minute" if minutes == 1 else "minutes"].format(count=minutes)
         if minutes < 72 * 60:
             return say["hours"].format(count=round(minutes / 60))
         return say["days"].format(count=round(minutes / 1440))
