@@ -815,6 +815,15 @@ def test_a_session_that_stops_early_sends_nothing(stage: Any, last: str | None, 
     assert ("QUIT" in script.verbs) is (stage != "data")
 
 
+@pytest.mark.parametrize(("content", "bdat"), [(b"x" * 1000 + b"\r\n", False), (b"short\r\n", True)])
+def test_chunks_cannot_be_stopped_before_they_are_sent(content: bytes, bdat: bool) -> None:
+    """BODY=BINARYMIME goes by BDAT only (RFC 3030 section 3)."""
+    script = Script(extensions=(b"CHUNKING", b"BINARYMIME", b"8BITMIME"))
+    (one,) = sent(script, LETTER + content, stop_after="data", bdat=bdat).recipients
+    assert (one.outcome, one.stage) == (SendOutcome.STOPPED, "RCPT")
+    assert script.verbs[1:] == ["MAIL", "RCPT", "QUIT"] and script.contents == []
+
+
 def test_a_refusal_on_the_way_is_told(server_tls: ssl.SSLContext) -> None:
     script = Script(replies={"RCPT": [b"250 ok\r\n", b"550 5.1.1 no\r\n"]})
     a, b = sent(script, to=["a@example.net", "b@example.net"], stop_after="rcpt").recipients

@@ -27,7 +27,7 @@ async def walk(client: SmtpClient, plan: Plan, stop_after: str) -> Reached:
     """MAIL, RCPT and DATA as far as asked; gives the stage and the reply that decided about each recipient.
 
     Behind the 354 to DATA there is no polite way out: the connection is cut before the final dot, and no host may
-    keep what was never finished (RFC 5321 section 4.1.1.4).
+    keep what was never finished (RFC 5321 section 4.1.1.4). Content by BDAT is not asked about before it is sent.
     """
     reply = await client.ask(Mail(plan.reverse_path, plan.parameters))
     reached: Reached = dict.fromkeys(plan.numbers, ("MAIL", reply))
@@ -37,7 +37,7 @@ async def walk(client: SmtpClient, plan: Plan, stop_after: str) -> Reached:
         reached[number] = ("RCPT", await client.ask(Rcpt(path, given)))
         if client.engine.state is State.CLOSED:
             return reached
-    if stop_after == "rcpt" or not any(_goes_on(reply) for _, reply in reached.values()):
+    if stop_after == "rcpt" or plan.bdat or not any(_goes_on(reply) for _, reply in reached.values()):
         return reached
     reply = await client.ask(Data())
     for number in list(_taken(reached)):
