@@ -11,8 +11,10 @@ from postroad.diagnosis.bounce_mail import without_tags
 from postroad.diagnosis.bounce_tables import tables
 from postroad.diagnosis.bounce_text import command_in, host_in, reply_in
 from postroad.diagnosis.bounce_verdict import judge
+from postroad.diagnosis.bounces import read_bounce
 from postroad.diagnosis.recognising import kind_of
 from postroad.replies.catalogue import catalogue
+from tests.diagnosis.bounce_corpus import ALL
 
 REASONS = set(
     "user-unknown mailbox-full suspended filtered rejected-sender blocked bad-reputation ptr-required auth-failure "
@@ -168,3 +170,43 @@ def test_html_is_read_as_it_is_seen() -> None:
 )  # fmt: skip
 def test_what_is_piped_in_is_recognised(octets: bytes, kind: str) -> None:
     assert kind_of(octets) == kind
+
+
+@pytest.mark.parametrize(
+    ("sample", "family"),
+    [
+        ("postfix/01-user-unknown", "postfix"),
+        ("postfix-recorded/two", "postfix"),
+        ("exim/01-text-user-unknown", "exim"),
+        ("exim-recorded/two", "exim"),
+        ("sendmail/08-v5-text", "sendmail"),
+        ("gmail/08-old-text", "gmail"),
+        ("gmail/01-not-found", "gmail"),
+        ("exchange-online/08-japanese", "exchange-online"),
+        ("exchange-on-premises/01-not-found", "exchange"),
+        ("amazon-ses/01-user", "amazon-ses"),
+        ("qmail/05-two", "qmail"),
+        ("courier/01-user", "courier"),
+        ("opensmtpd/03-delay", "opensmtpd"),
+        ("mdaemon-like/01-user", "mdaemon"),
+        ("domino-like/04-german", "domino"),
+        ("groupwise-like/03-two", "groupwise"),
+        ("x400-gateway/01-unrecognised", "x400"),
+        ("mfilter/01-text", "mfilter"),
+        ("postroad-recorded/unknown-ja", "postroad"),
+        ("japanese-isp/01-user", ""),
+    ],
+)
+def test_who_writes_so(sample: str, family: str) -> None:
+    found = next(one for one in ALL if str(one) == sample)
+    assert read_bounce(found.octets).family == family
+
+
+def test_an_action_of_one_provider_alone() -> None:
+    report = (
+        b"From: MAILER-DAEMON@esp.example\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n"
+        b"Content-Type: message/delivery-status\r\n\r\nX-SendGrid-QueueID: 5\r\n\r\n"
+        b"Final-Recipient: rfc822; kana@example.org\r\nAction: expired\r\nStatus: \r\nDiagnostic-Code: Connection timed out\r\n"
+    )
+    (said,) = read_bounce(report).recipients
+    assert (said.action, said.expired, judge(said).reason) == ("failed", True, "expired")

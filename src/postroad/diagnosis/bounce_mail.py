@@ -121,7 +121,8 @@ def _take(mail: Mail, part: Part, octets: bytes, other: list[str]) -> None:
     elif kind in _HEADERS:
         mail.returned = mail.returned or _header(read_fields(part.decode(octets, MAX_STATUS))[0])
     elif kind.startswith("text/"):
-        _take_text(mail, part, part.text(octets, MAX_TEXT), other)
+        limit = MAX_STATUS if kind == "text/html" else MAX_TEXT  # half of such a text is styles
+        _take_text(mail, part, part.text(octets, limit), other)
 
 
 def _take_text(mail: Mail, part: Part, text: str, other: list[str]) -> None:

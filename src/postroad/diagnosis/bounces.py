@@ -147,6 +147,7 @@ def _of_group(group: status.Group, address: str, about: str, whole: str, reporte
         text=text.strip()[:_MAX_WORDS] if quoted or code else flat(text, _MAX_WORDS),
         host=remote or host_in(diagnostic) or host_in(about) or host_in(whole) or reporter,
         command=command_in(about) or command_in(diagnostic),
+        expired=group.get("action", "").strip().lower() == "expired",  # SendGrid's own word
         at=status.moment_of(group.get("last-attempt-date", "")),
         final=final if final.casefold() != address.casefold() else "",
         evidence="status+text" if beside else "status",
@@ -167,9 +168,10 @@ def _action(value: str, enhanced: str) -> Action:
 
 
 def _expired(said: Said, text: str, known: Tables) -> bool:
+    """Whether it was given up because time was over: by the status, or by words."""
     if said.action != "failed":
         return False
-    if said.status.endswith(".4.7"):
+    if said.expired or said.status.endswith(".4.7"):
         return True
     folded = text.casefold()
     return any(phrase in folded for phrase in known.expired)
