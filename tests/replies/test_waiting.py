@@ -224,3 +224,17 @@ def test_a_word_of_ours_with_braces_in_a_peers_text_is_not_filled_in() -> None:
     assert one.headline.startswith("{to}@example.net has not")
     assert block(one, "reply")[0] == "451 {0.__class__} {to} {n}"
     assert block(one, "changed") == ("{to}, since {n} was answered with 451 {0.__class__} {to} {n}",)
+
+
+@pytest.mark.parametrize(
+    ("had", "japanese"),
+    [
+        ("in clear", "暗号化なし"),
+        ("in clear, since STARTTLS was refused", "暗号化なし（STARTTLS was refused）"),
+        ("TLSv1.3 TLS_AES_256_GCM_SHA384, certificate not verified", "TLSv1.3 TLS_AES_256_GCM_SHA384、証明書は未検証"),
+        ("TLSv1.2 X, certificate verified", "TLSv1.2 X、証明書は検証済み"),
+    ],
+)
+def test_how_a_session_was_secured(had: str, japanese: str) -> None:
+    assert waiting("en").security(had) == had
+    assert waiting("ja").security(had) == japanese

@@ -159,7 +159,8 @@ def _recipients(document: Document, said: Speech) -> list[str]:
 
 def _attempt(out: Screen, attempt: Document, paths: Mapping[str, str], said: Speech, indent: int) -> None:
     seconds = f"{attempt['seconds']:.1f} s" if attempt["seconds"] else ""
-    facts = (moment(attempt["at"]), attempt["host"] or attempt["route"], attempt["security"], seconds)
+    had = said.waiting.security(attempt["security"]) if attempt["security"] else ""
+    facts = (moment(attempt["at"]), attempt["host"] or attempt["route"], had, seconds)
     lines = ["  ".join(part for part in facts if part)]
     lines += [f"<{paths.get(str(one['number']), '')}>  {outcome(one, said)}" for one in attempt["results"]]
     lines += [said.waiting.step(step) for step in attempt["steps"]]

@@ -88,6 +88,16 @@ class Waiting:
                 return f"{said}: {note[len(known) + 2 :]}"
         return note
 
+    def security(self, had: str) -> str:
+        """How a session was secured, in this language; names of TLS and why there is none stay as they are."""
+        words = self._words["security"]
+        had, _, more = had.partition(", ")
+        since, why = more.startswith("since "), more.removeprefix("since ")
+        said = words.get(had, had)
+        if since:
+            return words["since"].format(had=said, why=why)
+        return self._vocabulary["language"]["separator"].join([said, *([words.get(more, more)] if more else [])])
+
     # ── one group of recipients ─────────────────────────────────────────────
 
     def _told(self, why: Document, alike: Sequence[Document]) -> Told:
@@ -159,7 +169,7 @@ class Waiting:
             name = str(last["stage"])
             stage = self._vocabulary["commands"].get(_MOMENTS.get(name, name), name)
             parts.append(words["stage" if answered else "at"].format(stage=stage))
-        parts += [last["security"]] if last["security"] else []
+        parts += [self.security(last["security"])] if last["security"] else []
         return " · ".join([*parts, self._clock(last["at"])])
 
     def _uncertain(self, one: Document) -> list[str]:
