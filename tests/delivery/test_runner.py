@@ -298,7 +298,13 @@ def test_what_was_delivered_is_recorded_although_the_disk_stumbles() -> None:
     run(work())
 
 
-def test_a_record_that_is_lost_leads_to_a_second_delivery_and_never_to_none(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_record_that_is_lost_leads_to_a_second_delivery_and_never_to_none(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from postroad.delivery import runner
+
+    monkeypatch.setattr(runner, "_RECORD_FOR", 0.0)
+
     async def work() -> None:
         house = House(Way(), spool=StumblingSpool(settle=3), lease=100)
         house.runner._leases._again = (0.0, 0.0)

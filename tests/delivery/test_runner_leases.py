@@ -48,6 +48,8 @@ class Gated(MemorySpool):
 class LentHouse(House):
     """With a spool that waits and fails as told, and leases of 100 seconds."""
 
+    spool: Any
+
     def __init__(self, way: Any, **limits: Any) -> None:
         super().__init__(way, spool=Gated(), lease=100, **limits)
         self.runner._leases._again = (0.0,)
@@ -136,3 +138,36 @@ def test_a_clock_that_goes_back_and_forth_lends_nothing_twice() -> None:
         await house.runner.stop()
 
     run(work())
+
+
+def test_what_was_delivered_is_recorded_however_long_the_disk_is_ill(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "_RECORD_AGAIN", 0.001)
+
+    async def work() -> None:
+        house = LentHouse(Way())
+        house.spool.ill = {"settle"}
+        house.runner.start()
+        message = await keep(house.spool, "bob@example.com")
+        await until(lambda: house.spool.calls.count("settle") > 10)
+        house.advance(1000)  # its lease is renewed
+        await until(lambda: "renew" in house.spool.calls)
+        await turns()
+        house.spool.ill = set()
+        assert (await house.settled(message)).state is RecipientState.DELIVERED
+        assert len(house.way.came) == 1
+        await house.runner.stop()
+
+    run(work())
+
+
+def test_a_stop_does_not_wait_for_a_disk_that_stays_ill(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        house = LentHouse(Way())
+        house.spool.ill = {"settle"}
+        house.runner.start()
+        await keep(house.spool, "bob@example.com")
+        await until(lambda: house.spool.calls.count("settle") >= 2)
+        await asyncio.wait_for(house.runner.stop(1000), 5)  # far less than it would be tried again for
+
+    run(work())
+    assert "delivery not recorded" in caplog.text

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from postroad.clock import Clock
@@ -45,6 +46,10 @@ _LOOK_AGAIN: Final = 1.0
 #: a lane is not flooded.
 _EACH: Final = 3
 _EACH_AT_MOST: Final = 100
+#: Between tries to record what was done, beyond those that ``leases`` makes, and for how long: what is not recorded is
+#: done a second time.
+_RECORD_AGAIN: Final = 10.0
+_RECORD_FOR: Final = 3600.0
 #: Calls in a row of which nothing found a place, before a pause.
 _FRUITLESS: Final = 50
 
@@ -88,6 +93,7 @@ class Runner:
         self._look = True  # something may be due that was not when we last looked
         self._due = 0.0  # and until then nothing is
         self._stopping = ""
+        self._stop = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._claimed: dict[MessageId, None] = {}
         self._listen()
@@ -141,6 +147,7 @@ class Runner:
     async def stop(self, seconds: float = 30.0) -> None:
         """Take nothing more, wait ``seconds`` for what is under way, then end it; deferred mail stays in the spool."""
         self._stopping = "the server was stopped"
+        self._stop.set()
         self.wake()
         if self._loop_task is not None:
             await self._loop_task
@@ -340,11 +347,20 @@ class Runner:
                 self._wakeup.set()
 
     async def _settle(self, job: Job, report: Report, seconds: float) -> None:
-        try:
-            attempt = await self._settler.settle(job.batch, report, str(job.route), seconds, bool(self._stopping))
-        except Exception as fault:
-            _log.error("delivery not recorded", message=job.batch.message.id, fault=str(fault), exc_info=True)
-            return
+        message = job.batch.message.id
+        give_up = self._clock.monotonic() + _RECORD_FOR
+        while True:
+            stopping = bool(self._stopping)
+            try:
+                attempt = await self._settler.settle(job.batch, report, str(job.route), seconds, stopping)
+                break
+            except Exception as fault:
+                expected = isinstance(fault, SpoolError)
+                if not expected or stopping or self._clock.monotonic() >= give_up:
+                    _log.error("delivery not recorded", message=message, fault=str(fault), exc_info=not expected)
+                    return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), _RECORD_AGAIN)
         for result in attempt.results:
             if result.next_due is not None and result.next_due < self._due:
                 self._due = result.next_due
