@@ -262,7 +262,7 @@ SECURED: Final = (
     Faulty("465 in clear", "tls.plain", Talk(ehlo=PLAIN_TLS, inside=PLAIN), role="submission", implicit=True),
     Faulty("465 dead", "tls.failed", says(b"", 0), role="submission", implicit=True),
     Faulty("465 silent", "tls.failed", silent, role="submission", implicit=True),
-    Faulty("password in clear", "auth.in-clear", Talk(ehlo=PLAIN_TLS, inside=PLAIN), "warn", role="submission"),
+    Faulty("password in clear", "auth.in-clear", Talk(ehlo=PLAIN_TLS, inside=PLAIN), "info", role="submission"),
     Faulty("no AUTH", "auth.missing", Talk(), role="submission"),
     Faulty("submission expired", "cert.expired", Talk(tls="expired", inside=PLAIN, implicit=True), role="submission", implicit=True),
     Faulty("submission self-signed", "cert.self-signed", Talk(tls="self-signed", inside=PLAIN, implicit=True), role="submission", implicit=True),

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from postroad.diagnosis.diagnosing import Diagnosis, Progress, diagnose
+from postroad.diagnosis.envelope_steps import auth_in_clear
 from postroad.diagnosis.findings import Finding, Level
 from postroad.diagnosis.watching import Waits
 from postroad.net.resolver import Resolver, Timeouts
@@ -184,6 +185,12 @@ def test_both_versions_of_ip_are_looked_at() -> None:
     told = {one.place.endpoint.address: [each.id for each in grave(one.findings)] for one in found.hosts}
     assert told == {"127.0.0.1": [], "::1": ["greeting.554"]}
     assert [one.source for one in found.hosts] == list(told)
+
+
+def test_a_password_in_clear_is_a_matter_of_who_is_on_the_way() -> None:
+    assert auth_in_clear("PLAIN", "9.9.9.9", lacks_tls=False).level is Level.WARN
+    assert auth_in_clear("PLAIN", "127.0.0.1", lacks_tls=False).level is Level.INFO
+    assert auth_in_clear("PLAIN", "::1", lacks_tls=True).level is Level.ERROR
 
 
 def test_progress_is_told() -> None:

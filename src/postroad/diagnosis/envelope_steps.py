@@ -6,6 +6,7 @@ MAIL and RCPT promise nothing: without DATA no host keeps anything (RFC 5321 sec
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Final
 
 from postroad import codes
@@ -23,6 +24,13 @@ from postroad.smtp.client_events import Replied
 OUTSIDER: Final = Mailbox("postroad-relay-probe", "example.net")
 
 Note = Callable[[Finding], None]
+
+
+def auth_in_clear(offered: str, address: str, *, lacks_tls: bool) -> Finding:
+    """AUTH that was offered before TLS; on this machine nobody is on the way to read the password."""
+    near = ip_address(address).is_loopback
+    level = Level.ERROR if lacks_tls else Level.INFO if near else None
+    return found("auth.in-clear", offered, level=level)
 
 
 async def log_in(line: Watched, account: str, password: str, note: Note) -> None:

@@ -18,7 +18,7 @@ from typing import Final, Literal
 from postroad.address import Mailbox
 from postroad.diagnosis import certificate, greeting
 from postroad.diagnosis.connecting import connect_fault
-from postroad.diagnosis.envelope_steps import ask_envelope, log_in
+from postroad.diagnosis.envelope_steps import ask_envelope, auth_in_clear, log_in
 from postroad.diagnosis.findings import Finding, Level, found
 from postroad.diagnosis.looks import looks_like, other_protocol
 from postroad.diagnosis.ptr import Dns, examine_ptr
@@ -418,7 +418,7 @@ class Probe:
         engine = line.engine
         logs_in = self._task.role == "submission"
         if in_clear:
-            self._note(found("auth.in-clear", in_clear, level=Level.ERROR if logs_in and not engine.tls else None))
+            self._note(auth_in_clear(in_clear, self._endpoint.address, lacks_tls=logs_in and not engine.tls))
         if logs_in and not engine.offers("AUTH"):
             self._note(found("auth.missing", " ".join(engine.announced)))
         elif logs_in and engine.tls:
