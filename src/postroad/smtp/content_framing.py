@@ -17,6 +17,11 @@ _PLAIN: Final = bytes(octet for octet in range(256) if octet not in (0, 10, 13))
 _CRLF: Final = b"\r\n"
 
 
+def is_sound(block: bytes) -> bool:
+    """Whether text holds no NUL, and CR and LF only as CRLF; a CR at its end counts as bare."""
+    return len(block.translate(None, _PLAIN)) == 2 * block.count(_CRLF)
+
+
 class ContentFault(IntEnum):
     """Why content is refused; of several the greatest is reported, so that no split of the octets matters."""
 
@@ -124,7 +129,7 @@ class ContentChecker:
             block, self._carry = b"\r" + block, False
         if block.endswith(b"\r"):
             block, self._carry = block[:-1], True
-        if len(block.translate(None, _PLAIN)) != 2 * block.count(_CRLF):
+        if not is_sound(block):
             if not self._normalize:
                 self._note(ContentFault.UNSOUND)
                 return block

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from postroad.errors import LocalProtocolError
+from postroad.smtp.content_framing import is_sound
 
 #: Where octets that break the rule come from, for whoever reads the message of the exception.
 _HINT: Final = "give lines that end in CRLF, or send it as BODY=BINARYMIME to a host that takes it"
@@ -35,11 +36,9 @@ class ContentGuard:
             block = block[:-1]  # whether it is bare shows the next block
         if not block:
             return b""
-        pairs = block.count(b"\r\n")
-        if block.count(b"\n") != pairs or block.count(b"\r") != pairs:
-            raise LocalProtocolError("the content holds a bare CR or LF, which is never passed on", _HINT)
-        if b"\x00" in block:
-            raise LocalProtocolError("the content holds a NUL, which is never passed on", _HINT)
+        if not is_sound(block):
+            what = "NUL" if b"\x00" in block else "bare CR or LF"
+            raise LocalProtocolError(f"the content holds a {what}, which is never passed on", _HINT)
         self.at_line_start = block.endswith(b"\r\n")
         return block
 
