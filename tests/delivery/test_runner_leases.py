@@ -171,3 +171,35 @@ def test_a_stop_does_not_wait_for_a_disk_that_stays_ill(caplog: pytest.LogCaptur
 
     run(work())
     assert "delivery not recorded" in caplog.text
+
+
+def test_the_operator_does_not_bounce_what_is_being_delivered_although_its_lease_ran_out() -> None:
+    async def work() -> None:
+        house = LentHouse(Way())
+        house.way.gate = asyncio.Event()
+        house.runner.start()
+        message = await keep(house.spool, "bob@example.com", "carol@example.org")  # which has no route and is held
+        await until(lambda: house.way.came)
+        house.clock.now += 1000
+        assert await house.runner.give_up(message, None, "enough") == 1
+        house.way.gate.set()
+        one = await house.settled(message)
+        assert (one.state, one.attempts) == (RecipientState.DELIVERED, 1)
+        assert (await house.recipient(message, 1)).state is RecipientState.FAILED
+        await house.runner.stop()
+
+    run(work())
+
+
+def test_a_bounce_that_came_too_late_is_not_counted() -> None:
+    async def work() -> None:
+        house = LentHouse(Way())
+        gate = house.spool.gates["settle"] = asyncio.Event()
+        message = await keep(house.spool, "bob@example.com")
+        asked = asyncio.create_task(house.runner.give_up(message, None, "enough"))
+        await until(lambda: "settle" in house.spool.calls)
+        await house.spool.remove([message])
+        gate.set()
+        assert await asked == 0
+
+    run(work())

@@ -125,14 +125,18 @@ class Runner:
     async def give_up(self, message_id: MessageId, numbers: Sequence[int] | None, note: str) -> int:
         """The operator's bounce: fail these recipients (None: all) with the reports that are owed; gives how many.
 
-        Those that are being delivered just now are left alone. Raises NotFound.
+        Those that are being delivered just now are left alone, though their lease has run out. Raises NotFound.
         """
+        whole = await self._spool.message(message_id)
+        free = [one.number for one in whole.recipients if numbers is None or one.number in numbers]
+        free = [number for number in free if not self._lanes.works_on(message_id, number)]
         count = 0
-        for batch in await self._spool.take(message_id, numbers, self._clock.wall(), self._limits.lease):
+        for batch in await self._spool.take(message_id, free, self._clock.wall(), self._limits.lease):
             recipients = batch.message.recipients
             results = tuple(Result(one.number, Outcome.FAILED, one.reply, note) for one in recipients)
             attempt = await self._settler.record(batch, Attempt(self._clock.wall(), 0.0, "", "", results))
-            count += sum(result.outcome is Outcome.FAILED for result in attempt.results)
+            if attempt is not None:
+                count += sum(result.outcome is Outcome.FAILED for result in attempt.results)
         return count
 
     def state(self) -> RunnerState:
@@ -361,7 +365,7 @@ class Runner:
                     return
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), _RECORD_AGAIN)
-        for result in attempt.results:
+        for result in attempt.results if attempt is not None else ():
             if result.next_due is not None and result.next_due < self._due:
                 self._due = result.next_due
                 self._wakeup.set()

@@ -64,8 +64,11 @@ class Settler:
         self._reports = reports
         self._to_log: list[tuple[StoredMessage, Attempt]] = []
 
-    async def settle(self, batch: Batch, report: Report, route: str, seconds: float, cut_short: bool) -> Attempt:
-        """Write down what a transport did with a batch; ``cut_short``: we are stopping, so who got no answer is due."""
+    async def settle(self, batch: Batch, report: Report, route: str, seconds: float, cut_short: bool) -> Attempt | None:
+        """Write down what a transport did with a batch, as ``record``.
+
+        ``cut_short``: we are stopping, so who got no answer is due.
+        """
         now = self._clock.wall()
         schedule = self._schedule_of(batch.destination)
         term = term_of(batch.message, schedule)
@@ -81,8 +84,8 @@ class Settler:
         attempt = Attempt(now, seconds, route, report.host, results, report.transcript, report.security, report.steps)
         return await self.record(batch, attempt)
 
-    async def record(self, batch: Batch, attempt: Attempt) -> Attempt:
-        """Write an attempt down with the reports that it owes; gives it as it was written."""
+    async def record(self, batch: Batch, attempt: Attempt) -> Attempt | None:
+        """Write an attempt down with the reports that it owes; gives it as it was written; None: the lease was lost."""
         message = batch.message
         told: Sequence[Told] = ()
         try:
@@ -94,10 +97,10 @@ class Settler:
             _log.error("report not written", message=message.id, fault=fault.message)
             attempt = replace(attempt, results=tuple(_put_off(one, self._clock.wall()) for one in attempt.results))
             kept = await self._leases.settle(batch, attempt)
-        if kept:
-            self._tell_log(message, attempt)
-        else:
+        if not kept:
             _log.warning("lease lost", message=message.id, destination=batch.destination)
+            return None
+        self._tell_log(message, attempt)
         return attempt
 
     def _tell_log(self, message: StoredMessage, attempt: Attempt) -> None:
