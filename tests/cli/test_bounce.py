@@ -115,6 +115,21 @@ def test_a_folder_ends_in_counts(run: Run, tmp_path: Path) -> None:
     assert len(run("bounce", "explain", tmp_path, "--json").out.splitlines()) == 13
 
 
+def test_a_mailbox_of_many(run: Run, piped: Run, tmp_path: Path) -> None:
+    names = ("qmail/01-local-unknown", "postfix/02-mailbox-full", "vacation/01-rfc3834")
+    parts = [(SAMPLES / f"{name}.eml").read_bytes().replace(b"\r\n", b"\n") for name in names]
+    box = tmp_path / "box"
+    box.write_bytes(b"\n".join(b"From MAILER-DAEMON Mon Nov  2 09:00:00 2026\n" + part for part in parts))
+    documents = [json.loads(line) for line in run("bounce", "explain", box, "--json").out.splitlines()]
+    assert [(one["file"], one["kind"]) for one in documents] == [
+        (f"{box}#1", "bounce"),
+        (f"{box}#2", "bounce"),
+        (f"{box}#3", "vacation"),
+    ]
+    assert "2 reports on 2 recipients" in run("bounce", "explain", box, "--table").out
+    assert len(piped(box.read_bytes(), "bounce", "explain", "-", "--json").out.splitlines()) == 3
+
+
 def test_a_folder_without_messages(run: Run, tmp_path: Path) -> None:
     ended = run("bounce", "explain", tmp_path)
     assert (ended.code, "no message" in ended.err) == (66, True)

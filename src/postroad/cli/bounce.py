@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
@@ -24,6 +24,8 @@ _SHOWN: Final = 100
 #: Files of a folder, and folders within it, that are looked at.
 _MAX_FILES: Final = 1_000_000
 _MAX_DEPTH: Final = 12
+#: Octets of a line of a mailbox that are looked at in one piece.
+_LINE: Final = 64 * 1024
 
 
 @click.group("bounce")
@@ -33,19 +35,20 @@ def bounce_command() -> None:
 
 @bounce_command.command("explain")
 @click.argument("files", nargs=-1, metavar="[FILE|-|DIR]...")
-@click.option("--limit", default=_SHOWN, type=click.IntRange(0), show_default=True, help="Rows for a folder.")
+@click.option("--table", is_flag=True, help="A table for files too, as for a folder.")
+@click.option("--limit", default=_SHOWN, type=click.IntRange(0), show_default=True, help="Rows of the table.")
 @click.option("--lang", metavar="LANG", help="en, ja; else POSTROAD_LANG, then the locale.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document a file, a line each (postroad.bounce/1).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document a message, a line each (postroad.bounce/1).")
 @click.option("--schema", is_flag=True, help="The JSON Schema of what --json prints.")
 @click.option("--colour", "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True)
 def explain_command(
-    files: tuple[str, ...], limit: int, lang: str | None, as_json: bool, schema: bool, colour: str
+    files: tuple[str, ...], table: bool, limit: int, lang: str | None, as_json: bool, schema: bool, colour: str
 ) -> int:
     """Explain bounces, of any mail program and in the standard form: per recipient the reason, whether the address
     is bad, what the host said, who acts and what to do. Complaints, automatic answers and ordinary mail are told apart.
 
-    A file holds one message as it was received. A folder is read with all below it, and ends in a table. With `-`, or
-    nothing and something piped in, the message comes from standard input.
+    A file holds a message as it was received, or is a mailbox of many (mbox). A folder is read with all below it, and
+    ends in a table. With `-`, or nothing and something piped in, the messages come from standard input.
     """
     if schema:
         import postroad
@@ -59,7 +62,7 @@ def explain_command(
     known = catalogue()
     explainer = BounceExplainer(known, chosen(lang, known.languages))
     show = _Shown(explainer, colour, as_json)
-    if any(Path(name).is_dir() for name in names if name != "-"):
+    if table or any(Path(name).is_dir() for name in names if name != "-"):
         return _folder(names, show, limit)
     return _each(names, show)
 
@@ -93,18 +96,17 @@ def _each(names: tuple[str, ...], show: _Shown) -> int:
     from postroad.cli.bounce_shown import BounceScreen
     from postroad.cli.screen import screen
 
-    out = BounceScreen(screen(show.colour), show.explainer.words)
     nothing = True
-    for number, name in enumerate(names):
-        document = show.read(_octets(name), name)
+    for number, (name, octets) in enumerate(message for file in names for message in _messages(file)):
+        document = show.read(octets, name)
         nothing = nothing and document["form"] == "mail"
         if show.as_json:
             print(as_document(document))
             continue
+        out = BounceScreen(screen(show.colour), show.explainer.words)
         if number:
             out.screen.add()
-        out.message(document, name if len(names) > 1 else "")
-    if not show.as_json:
+        out.message(document, name if len(names) > 1 or "#" in name else "")
         print(out.screen.text())
     return Exit.DATA if nothing else Exit.OK
 
@@ -125,15 +127,15 @@ def _folder(names: tuple[str, ...], show: _Shown, limit: int) -> int:
     for file, size in zip(files, sizes, strict=True):
         done += size
         try:
-            document = show.read(_octets(file), file)
+            for name, octets in _messages(file):
+                document = show.read(octets, name)
+                if show.as_json:
+                    progress.clear()
+                    print(as_document(document))
+                table.take(document)
         except Failure as fault:
             progress.clear()
             say("warn", words["unreadable"].format(file=file, why=fault.message))
-            continue
-        if show.as_json:
-            progress.clear()
-            print(as_document(document))
-        table.take(document)
         progress.at(done)
     progress.clear()
     if not show.as_json:
@@ -167,17 +169,36 @@ def _size(name: str) -> int:
     return 0
 
 
-def _octets(name: str) -> bytes:
-    """A message, never more of it than is read."""
-    from postroad.diagnosis.bounce_mail import MAX_OCTETS
-
+def _messages(name: str) -> Iterator[tuple[str, bytes]]:
+    """The messages of a file with their names; never more of one than is read."""
     if name == "-":
-        return sys.stdin.buffer.read(MAX_OCTETS + 1)
+        yield from _split(name, sys.stdin.buffer)
+        return
     try:
         with Path(name).open("rb") as source:
-            return source.read(MAX_OCTETS + 1)
+            yield from _split(name, source)
     except OSError as fault:
         raise _failure(name, fault) from fault
+
+
+def _split(name: str, source: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """One message, or those of a mailbox, which begin with ``From `` behind an empty line (RFC 4155)."""
+    from postroad.diagnosis.bounce_mail import MAX_OCTETS
+
+    first = source.readline(_LINE)
+    if not first.startswith(b"From "):
+        yield name, first + source.read(max(MAX_OCTETS + 1 - len(first), 0))
+        return
+    message, empty, number = bytearray(first), False, 0
+    while line := source.readline(_LINE):
+        if empty and line.startswith(b"From "):
+            number += 1
+            yield f"{name}#{number}", bytes(message)
+            message.clear()
+        empty = line in (b"\n", b"\r\n")
+        if len(message) <= MAX_OCTETS:
+            message += line
+    yield f"{name}#{number + 1}" if number else name, bytes(message)
 
 
 def _failure(name: str, fault: OSError) -> Failure:
