@@ -110,7 +110,7 @@ def test_nobody_listens(diagnosed: Run) -> None:
 def test_in_japanese(diagnosed: Run) -> None:
     ended = diagnosed(says(b"554 5.7.1 blocked\r\n", 0), "--lang", "ja")
     assert ended.code == Exit.FINDINGS
-    assert " 異常  挨拶" in ended.out
+    assert " 異常  あいさつ" in ended.out
     assert "反証" in ended.out
     assert "次の手" in ended.out
     assert "エラー 1 件、警告 0 件。" in ended.out
@@ -258,8 +258,8 @@ def test_progress_is_one_line_for_people_only(monkeypatch: pytest.MonkeyPatch) -
     asyncio.run(hear(Watcher(Teller("ja"), lambda: now[0], 0.001), "(7 秒)"))
     lines = [line.strip() for line in shown.getvalue().split("\r")]
     assert lines[1] == "2 アドレス中 0 件完了 · サーバーを調査"
-    assert "2 アドレス中 0 件完了 · a.example.test [127.0.0.1]:25 · 挨拶" in lines
-    assert any(line.endswith("挨拶 (7 秒)") for line in lines)
+    assert "2 アドレス中 0 件完了 · a.example.test [127.0.0.1]:25 · あいさつ" in lines
+    assert any(line.endswith("あいさつ (7 秒)") for line in lines)
     assert any(line.startswith("2 アドレス中 1 件完了 · b.example.test") for line in lines)
     assert all(width(line) < 72 for line in lines)
     assert lines[-1] == ""
