@@ -8,7 +8,7 @@ from pathlib import Path
 
 from postroad.errors import SpoolError
 from postroad.service.chores import Chores
-from postroad.spool.interface import JournalQuery
+from postroad.spool.interface import JournalQuery, MessageQuery
 from tests.service_rooms.rooms import MX, looped, running, send, settings_of, talk
 
 
@@ -71,3 +71,15 @@ async def until_async(look: Callable[[], Awaitable[object]], wanted: object) -> 
     async with asyncio.timeout(20):
         while await look() != wanted:
             await asyncio.sleep(0.01)
+
+
+@looped
+async def test_deliveries_that_a_killed_process_was_at_are_counted_as_uncertain(tmp_path: Path) -> None:
+    async with running(settings_of(MX, tmp_path)) as service:
+        await talk(service, send("kana@example.net"))
+        [message] = await service.spool.messages(MessageQuery())
+        await service.spool.take(message.id, None, service.clock.wall(), 1000.0)  # and nobody settles it
+    async with running(settings_of(MX, tmp_path)) as service:
+        (entry,) = service.spool.interrupted
+        assert (entry.message, entry.forward_paths) == (message.id, {0: "kana@example.net"})
+        assert b"postroad_delivery_uncertain_total 1.0" in await service.exposition()

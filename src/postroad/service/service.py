@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import postroad
 from postroad.clock import Clock, SystemClock
+from postroad.envelope import JournalEntry
 from postroad.errors import SettingsError
 from postroad.inbound.reception import ConditionsNow
 from postroad.inbound.service import InboundService
@@ -177,6 +178,7 @@ class Service:
         )
         self.spool.on_accepted(log_accepted)
         self.spool.on_settled(self.metrics.settled)
+        self._tell_interrupted(self.spool.interrupted)
         self.inbox = Inbox(self.spool, keep=dev.keep if dev else None, keep_octets=dev.keep_octets if dev else 0)
         self.chaos = Chaos(dev.chaos) if dev is not None else None
         offered = assembly.offered_extensions(settings.limits, self.clock, tls=False, auth=False, hold_for=_DAY)
@@ -192,6 +194,15 @@ class Service:
             metrics=self.metrics,
         )
         self._shared.conditions.measure(self.spool.free_octets(), settings.limits.message_size)
+
+    def _tell_interrupted(self, entries: Sequence[JournalEntry]) -> None:
+        """The process before was killed while it delivered: who may get a message twice."""
+        self.metrics.settled(entries)
+        for entry in entries:
+            for number, path in entry.forward_paths.items():
+                log.warning(
+                    "delivery interrupted", message=entry.message, number=number, recipient=path, uncertain=True
+                )
 
     async def stop(self, grace: float = GRACE) -> None:
         """Drain sessions, then deliveries, then close the spool; nothing that was acknowledged is lost by it."""

@@ -52,6 +52,8 @@ class SqliteSpool:
     def __init__(self, folder: ShardFolder, files: ContentFiles, clock: Clock, shard: int) -> None:
         """Use ``open``."""
         self.shard = shard
+        self.interrupted: Sequence[JournalEntry] = ()
+        """What the journal says of the recipients that the process before was working on when it ended."""
         self._folder = folder
         self._files = files
         self._clock = clock
@@ -87,8 +89,10 @@ class SqliteSpool:
         """
         clock = clock or SystemClock()
         loop = asyncio.get_running_loop()
-        folder, files, connection, counts = await loop.run_in_executor(None, _open_shard, directory, shard, clock)
+        opened = await loop.run_in_executor(None, _open_shard, directory, shard, clock)
+        folder, files, connection, counts, interrupted = opened
         spool = cls(folder, files, clock, shard)
+        spool.interrupted = interrupted
         spool._keep_delivered = keep_delivered
         reopen = partial(_open_checked, folder.database, shard)
         committer = Committer(reopen, files, spool._ids.prefix, budget, spool._committed)
@@ -391,28 +395,31 @@ def _open_checked(database: Path, shard: int) -> apsw.Connection:
     return connection
 
 
-def _end_leases(connection: apsw.Connection, counts: Counts, now: float) -> Counts:
-    """End the leases of the process before; on a full disk they run out by themselves."""
+def _end_leases(connection: apsw.Connection, counts: Counts, now: float) -> tuple[Counts, Sequence[JournalEntry]]:
+    """End the leases of the process before, and what the journal now says of them; on a full disk they run out."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         tx = Transaction(connection, counts)
         leasing.interrupted(tx, now)
         connection.execute("COMMIT")
-        return tx.counts
+        return tx.counts, tx.entries
     except apsw.FullError:
         connection.execute("ROLLBACK")
-        return counts
+        return counts, ()
 
 
-def _open_shard(directory: Path, shard: int, clock: Clock) -> tuple[ShardFolder, ContentFiles, apsw.Connection, Counts]:
+_Opened = tuple[ShardFolder, ContentFiles, apsw.Connection, Counts, Sequence[JournalEntry]]
+
+
+def _open_shard(directory: Path, shard: int, clock: Clock) -> _Opened:
     """Lock, check, count and tidy a shard; all that blocks."""
     folder = ShardFolder(directory, shard)
     try:
         connection = _open_checked(folder.database, shard)
         files = ContentFiles(folder.content)
-        counts = _end_leases(connection, count_all(connection), clock.wall())
+        counts, interrupted = _end_leases(connection, count_all(connection), clock.wall())
         files.sweep(rows.content_files(connection))
-        return folder, files, connection, counts
+        return folder, files, connection, counts, interrupted
     except (apsw.Error, OSError, ValueError, TypeError) as error:
         folder.close()
         raise SpoolError(f"cannot use {folder.path}: {error}", "check the disk it is on") from error
