@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from bench.measure import busy_seconds, cpu_seconds
+from bench.measure import busy_seconds, cpu_seconds, seconds_without_core
 from bench.peers import LOOPBACK, BenchError
 from bench.relay import CountingSink
 from tests.service.names import NameServer
@@ -85,6 +85,8 @@ class Drained:
     wall: float
     """Seconds from the server's start until the last living message had arrived."""
     server_cpu: float
+    without_core: float
+    """Seconds of ``wall`` for which the server's main thread was ready to run, and others had the cores."""
     other_cpu: float
     """What the machine did meanwhile for others than the server, the sink and us."""
     peak: int
@@ -108,7 +110,8 @@ def drained(folder: Path, backlog: Backlog) -> tuple[Drained, dict[str, Looked]]
         sink.wait(backlog.alive, _DRAIN_LIMIT)
         wall, cpu = time.perf_counter() - began, cpu_seconds(server.pid)
         known = cpu + cpu_seconds(sink.pid) + time.process_time() - ours
-        done = Drained(backlog.alive, start, wall, cpu, max(busy_seconds() - busy - known, 0.0), server.peak)
+        other = max(busy_seconds() - busy - known, 0.0)
+        done = Drained(backlog.alive, start, wall, cpu, seconds_without_core(server.pid), other, server.peak)
         return done, server.looks() if backlog.dead else {}
 
 

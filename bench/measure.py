@@ -32,6 +32,11 @@ def _of_dead_children(pid: int) -> float:
     return (int(fields[13]) + int(fields[14])) / _TICKS
 
 
+def seconds_without_core(pid: int) -> float:
+    """How long the main thread of a process was ready to run and others had the cores."""
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1]) / 1e9
+
+
 def memory_octets(pid: int) -> int:
     """The proportional set size of one process (Linux: PSS); socket buffers of the kernel are not in it."""
     found = re.search(r"^Pss:\s+([0-9]+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)

@@ -139,6 +139,11 @@ def _backlog_goals(rows: list[Row]) -> str:
     if "alone" in runs and "whole" in runs:
         ratio = _median(runs["whole"], "wall") / _median(runs["alone"], "wall")
         lines.append(["seconds with the dead half, x without", f"{ratio:.2f}", *DEAD_HALF.words(ratio)])
+        undisturbed = {
+            run: median(row["wall"] - row["without_core"] for row in runs[run]) for run in ("alone", "whole")
+        }
+        ratio = undisturbed["whole"] / undisturbed["alone"]
+        lines.append(["the same, but for its waiting for a core", f"{ratio:.2f}", *DEAD_HALF.words(ratio)])
         ratio = _median(runs["whole"], "server_cpu") / _median(runs["alone"], "server_cpu")
         lines.append(["the same, CPU of the server", f"{ratio:.2f}", "", ""])
     for run, when in (("rest", "nothing due"), ("whole", "the living half gone")):

@@ -199,7 +199,8 @@ class Bench:
         note(f"backlog, {one.messages:,} messages{'' if one.dead else ', the living half of it alone'}")
         done, looks = backlog.drained(self._folder / "backlog", one)
         self._add_backlog(name, repetition, one, looks, delivered=done.messages, start=done.start, wall=done.wall,
-                          server_cpu=done.server_cpu, other_cpu=done.other_cpu, peak=done.peak)  # fmt: skip
+                          server_cpu=done.server_cpu, without_core=done.without_core, other_cpu=done.other_cpu,
+                          peak=done.peak)  # fmt: skip
 
     def _add_backlog(
         self, name: str, repetition: int, one: Backlog, looks: dict[str, Looked], **values: object
