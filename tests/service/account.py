@@ -66,6 +66,11 @@ class Account:
         return sum(max(self._arrivals(key) - 1, 0) for key in {*self.taken, *self.stored})
 
     @property
+    def after_a_cut(self) -> int:
+        """Of the duplicates, those before which a next hop kept what it did not acknowledge."""
+        return sum(before.cut for taken in self.taken.values() for before in taken[:-1])
+
+    @property
     def uncertain(self) -> int:
         """Marks in the journal."""
         return sum(line.uncertain for lines in self.journal.values() for line in lines)

@@ -142,7 +142,7 @@ def in_figures(ledger: Ledger, account: Account) -> str:
         f"{len(ledger.sent)} sent, {len(ledger.acked)} acknowledged with {len(account.promised)} recipients,"
         f" {ROUNDS} kills: {len(account.lost)} lost; {len(account.taken)} handed over, {sum(account.stored.values())}"
         f" in mailboxes, {len(account.waiting)} held, {sum(account.told.values())} reported;"
-        f" {account.duplicates} duplicates, {account.uncertain} marked uncertain"
+        f" {account.duplicates} duplicates, {account.after_a_cut} of them after a cut; {account.uncertain} marked uncertain"
     )
 
 
