@@ -10,9 +10,12 @@ from typing import Any
 
 import httpx
 import jsonschema
+import pytest
 
 import postroad.reference
+from postroad.net.listener import listen
 from postroad.web.diagnose_api import MAX_RUNNING
+from postroad.web.serving import WebServer
 from tests.diagnosis.faulty_servers import Talk, says, serving
 from tests.web.house import House
 
@@ -148,3 +151,43 @@ def test_nothing_is_dialled_where_nothing_may_be_changed(in_house: Callable[...,
         assert (await client.post(URL, json={"target": "127.0.0.1"})).status_code == 403
 
     in_house(work, dev=False)
+
+
+def test_streams_end_when_the_server_stops(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        house = House()
+        server = WebServer(house.app, listen("127.0.0.1", 0))
+        await server.start()
+        assert isinstance(server.address, tuple)
+        async with (
+            serving(says(b"")) as port,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.address[1]}") as client,
+        ):
+            job = (await client.post(URL, json={"target": f"127.0.0.1:{port}", "timeout": 60})).json()
+            following = asyncio.ensure_future(client.get(job["events"], timeout=60))
+            for _ in range(500):
+                if (await client.get(job["self"])).json()["state"] == "running":
+                    break
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)  # the stream has begun
+            house.inbox.close()
+            await server.close()
+            assert events((await following).text)[-1] == ("failed", {"fault": "the server stops"})
+
+    asyncio.run(asyncio.wait_for(work(), 60))
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_a_bug_is_told_by_an_incident_only(in_house: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(self: object) -> None:
+        raise RuntimeError("secret of ours")
+
+    monkeypatch.setattr("postroad.diagnosis.diagnosing.Diagnosing.run", broken)
+
+    async def work(house: House, client: httpx.AsyncClient) -> None:
+        job = await over(client, (await client.post(URL, json={"target": "127.0.0.1:25"})).json()["self"])
+        assert job["state"] == "failed"
+        assert "incident" in job["fault"]
+        assert "secret" not in job["fault"]
+
+    in_house(work)

@@ -53,9 +53,17 @@ _DIAGNOSIS: Final[tuple[_Row, ...]] = (
 )
 
 
-def routes(admin: Admin, writable: bool, *, near: bool = False) -> list[BaseRoute]:
-    """The routes below /api/v1. ``writable`` false: what changes something is refused; ``near``: nobody else reaches us."""
+def routes(
+    admin: Admin, writable: bool, *, near: bool = False, endings: list[Callable[[], None]] | None = None
+) -> list[BaseRoute]:
+    """The routes below /api/v1. ``writable`` false: what changes something is refused; ``near``: nobody else reaches us.
+
+    ``endings`` gets what is to be called when the server stops, so that no stream outlives it.
+    """
     api = _Api(admin, writable)
+    diagnose = DiagnoseApi(api.check_writable, near=near)
+    if endings is not None:
+        endings.append(diagnose.close)
     table: list[_Row] = [
         ("/status", "GET", api.status),
         ("/inbox", "GET", api.inbox),
@@ -81,7 +89,7 @@ def routes(admin: Admin, writable: bool, *, near: bool = False) -> list[BaseRout
         ("/sessions", "GET", api.sessions),
         ("/sessions/{id}", "GET", api.session),
         *_queue(QueueApi(admin, api.check_writable)),
-        *_diagnose(DiagnoseApi(api.check_writable, near=near)),
+        *_diagnose(diagnose),
         *_DIAGNOSIS,
     ]
     return [

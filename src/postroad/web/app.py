@@ -55,11 +55,12 @@ def create_app(
         Guard, hosts=tuple(hosts), public_url=public_url, password=password, control=control, public=public_paths()
     )
     on_fault = _on_fault(pages)
-    return Starlette(
+    endings: list[Callable[[], None]] = []
+    app = Starlette(
         routes=[
             *_health(admin),
             *(metrics.routes(exposition) if exposition is not None else ()),
-            *api.routes(admin, writable, near=dev or control),
+            *api.routes(admin, writable, near=dev or control, endings=endings),
             *pages.routes(),
             *Reference(public_url).routes(),
             Mount("/static/reference", StaticFiles(directory=STATIC)),
@@ -68,6 +69,8 @@ def create_app(
         middleware=[door],
         exception_handlers={PostroadError: on_fault, HTTPException: on_fault, Exception: on_fault},
     )
+    app.state.endings = endings  # WebServer calls them before it stops
+    return app
 
 
 def _health(admin: Admin) -> list[Route]:

@@ -24,9 +24,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from postroad.errors import PostroadError
 from postroad.web.answers import Json
-from postroad.web.problems import Refusal
+from postroad.web.problems import Refusal, words
 from postroad.web.queue_api import read_language
 from postroad.web.requests import check_query, json_body, word
 
@@ -140,6 +139,15 @@ class DiagnoseApi:
         start = int(seen) + 1 if seen.isascii() and seen.isdecimal() and len(seen) < 9 else 0
         return StreamingResponse(_stream(job, start, teller), 200, {"x-accel-buffering": "no"}, "text/event-stream")
 
+    def close(self) -> None:
+        """End all jobs, and the streams that follow them: the server stops."""
+        for job in self._jobs.values():
+            if job.state == "running":
+                job.fault = "the server stops"
+                if job.task is not None:
+                    job.task.cancel()
+            job.wake()
+
     # --- inside
 
     def _runner(self, job: Job, target: str, wishes: dict[str, Any]) -> Any:
@@ -152,11 +160,11 @@ class DiagnoseApi:
         async def run() -> None:
             try:
                 job.diagnosis = await diagnosing.run()
-            except PostroadError as fault:
-                job.fault = fault.message
-            except BaseException as fault:
-                job.fault = f"ended: {type(fault).__name__}"
+            except asyncio.CancelledError:
+                job.fault = job.fault or "ended"
                 raise
+            except Exception as fault:  # a bug: told by an incident id, the rest is in the log
+                job.fault = words(fault)[0]
             finally:
                 job.wake()
 
@@ -222,12 +230,12 @@ def _teller(language: str) -> Teller:
 
 def _texts(given: Mapping[str, Any]) -> dict[str, Any]:
     wishes: dict[str, Any] = {}
-    for names, kind, words in ((_TEXTS, str, "a text"), (_FLAGS, bool, "true or false")):
+    for names, kind, what in ((_TEXTS, str, "a text"), (_FLAGS, bool, "true or false")):
         for name, keyword in names.items():
             if (value := given.get(name)) is None:
                 continue
             if not isinstance(value, kind) or (isinstance(value, str) and len(value) > 300):
-                raise Refusal(400, f"`{name}` must be {words}")
+                raise Refusal(400, f"`{name}` must be {what}")
             wishes[keyword] = value
     if wishes.get("implicit_tls") is False:
         del wishes["implicit_tls"]  # port 465 has it all the same

@@ -39,6 +39,7 @@ class WebServer:
 
     def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
         self._socket = listening
+        self._endings = getattr(getattr(app, "state", None), "endings", ())
         name = listening.getsockname()
         self.address: tuple[str, int] | str = name if isinstance(name, str) else (name[0], name[1])
         """Host and port, or the path of a Unix socket."""
@@ -76,6 +77,8 @@ class WebServer:
         if self._task is None:
             self._socket.close()
             return
+        for end in self._endings:  # streams that would go on for ever
+            end()
         self._server.should_exit = True
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
