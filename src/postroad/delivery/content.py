@@ -40,14 +40,15 @@ class StoredContent:
         self._scan = scan.finish()
         return needs_of(self._scan)
 
-    async def give(self, form: Form) -> AsyncIterator[bytes]:
+    def give(self, form: Form) -> AsyncIterator[bytes]:
         """The octets in blocks; raises LocalProtocolError for a form that ``needs`` did not offer."""
-        recoder = None
-        if form is Form.SEVEN_BIT:
-            if self._scan is None:
-                raise LocalProtocolError("content is made 7-bit only after it was looked at")
-            recoder = SevenBitRecoder(self._scan)
+        if form is Form.AS_IS:
+            return self._read()
+        if self._scan is None:
+            raise LocalProtocolError("content is made 7-bit only after it was looked at")
+        return self._in_seven_bit(SevenBitRecoder(self._scan))
+
+    async def _in_seven_bit(self, recoder: SevenBitRecoder) -> AsyncIterator[bytes]:
         async for block in self._read():
-            yield block if recoder is None else recoder.feed(block)
-        if recoder is not None:
-            yield recoder.finish()
+            yield recoder.feed(block)
+        yield recoder.finish()

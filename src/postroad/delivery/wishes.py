@@ -8,6 +8,7 @@ HOLDUNTIL (the message was held here, RFC 4865 section 3), AUTH= (nobody downstr
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from postroad.address import Mailbox, take_path
@@ -97,6 +98,7 @@ def _in_ascii(wishes: Given) -> Given:
     return Given({**dict(wishes), ORCPT: OriginalRecipient(original.address_type, address)})
 
 
+@lru_cache(maxsize=1024)  # the same people write and are written to
 def _path(text: str) -> Mailbox | None:
     try:
         path, rest = take_path(f"<{text}>")

@@ -31,6 +31,9 @@ class Severity(IntEnum):
     PERMANENT = 5
 
 
+_SEVERITIES = tuple(Severity)
+
+
 class EnhancedStatus(tuple[int, int, int]):
     """An enhanced status code ``class.subject.detail`` (RFC 3463 section 2)."""
 
@@ -124,7 +127,7 @@ class Reply:
     @property
     def severity(self) -> Severity:
         """The class of the code."""
-        return Severity(self.code // 100)
+        return _SEVERITIES[self.code // 100 - 2]
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -158,7 +158,7 @@ class ClientEngine:
             return False
         if not self._awaited:
             return True
-        last = self._awaited.last
+        last = self._awaited[-1]
         return self.offers("PIPELINING") and last.command is not None and last.verb not in ENDS_GROUP
 
     @property
@@ -303,19 +303,19 @@ class ClientEngine:
     @property
     def _is_hello_due(self) -> bool:
         """Only the answer to EHLO is read to its last line."""
-        return len(self._awaited) > 0 and isinstance(self._awaited.next.command, Hello)
+        return bool(self._awaited) and isinstance(self._awaited[0].command, Hello)
 
     def _hear(self, reply: Reply) -> ClientEvent | None:
         if self.state is State.CONNECTED:
             return self._greeted(reply)
         if not self._awaited:
             return self._unasked(reply)
-        awaited = self._awaited.next
+        awaited = self._awaited[0]
         if awaited.verb is Verb.AUTH and reactions.challenges(reply):
             return self._challenged(reply)
         if awaited.command is None and reply.severity is Severity.INTERMEDIATE:
             raise RemoteProtocolError(f"the content was answered {reply}")
-        self._awaited.take()
+        self._awaited.popleft()
         if awaited.command is None:
             return self._chunk_answered(reply) if awaited.partial else self._content_answered(awaited, reply)
         event = self._answered(awaited, awaited.command, reply)
@@ -460,7 +460,7 @@ class ClientEngine:
                 return bare_line(command)
 
     def _await(self, awaited: Awaited) -> None:
-        self._awaited.add(awaited)
+        self._awaited.append(awaited)
         self.progress += 1
 
     def _move(self, state: State) -> None:

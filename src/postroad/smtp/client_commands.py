@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from postroad.address import Mailbox, parse_domain, take_path
@@ -155,6 +156,7 @@ def check_secret(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=1024)  # the same people write and are written to
 def _whole(path: str) -> str:
     """The path, once it reads back as exactly one path."""
     if not _is_encodable(path):

@@ -23,53 +23,29 @@ class Awaited:
     """The content's, but nobody was accepted and a lone dot ended it, or an earlier chunk was refused."""
 
 
-class AwaitedReplies:
-    """The replies that are due, the next one first."""
+class AwaitedReplies(deque[Awaited]):
+    """The replies that are due, the next one first: what is said is appended, what was answered is taken from the left."""
 
-    __slots__ = ("_due",)
-
-    def __init__(self) -> None:
-        self._due: deque[Awaited] = deque()
-
-    def __len__(self) -> int:
-        return len(self._due)
-
-    @property
-    def next(self) -> Awaited:
-        """The one that is due now; IndexError when none is."""
-        return self._due[0]
-
-    @property
-    def last(self) -> Awaited:
-        """The one of what was said last; IndexError when none is due."""
-        return self._due[-1]
-
-    def add(self, awaited: Awaited) -> None:
-        """Something was said."""
-        self._due.append(awaited)
+    __slots__ = ()
 
     def add_content(self, verb: Verb, recipients: int | None) -> None:
         """All content was sent; LMTP has one reply for each accepted recipient (RFC 2033 section 4.2)."""
         numbers = (None,) if recipients is None else range(recipients)
-        self._due.extend(Awaited(verb, None, number) for number in numbers)
-
-    def take(self) -> Awaited:
-        """The next one has come."""
-        return self._due.popleft()
+        self.extend(Awaited(verb, None, number) for number in numbers)
 
     def void(self) -> None:
         """What is still due decides nothing any more."""
-        for awaited in self._due:
+        for awaited in self:
             awaited.void = True
 
     @property
     def hold_content(self) -> bool:
         """Whether all content was sent and a reply to it is due that decides about somebody."""
-        return any(a.command is None and not a.partial and not a.void for a in self._due)
+        return any(a.command is None and not a.partial and not a.void for a in self)
 
     def patience(self, timeouts: ClientTimeouts) -> Patience:
         """How long to wait for the next one; IndexError when none is due."""
-        awaited = self._due[0]
+        awaited = self[0]
         if awaited.partial:
             return timeouts.for_chunk()
         return timeouts.for_reply(awaited.verb if awaited.command is not None else None)

@@ -15,8 +15,6 @@ from postroad.replies import Reply
 MAX_ENTRIES: Final = 1000
 _MAX_LINE: Final = 2048
 
-_MARKS: Final = {"C": "C:", "S": "S:", "*": "--"}
-
 Entry = bytes | Reply | str
 
 
@@ -57,10 +55,16 @@ class Transcript:
 
     def text(self) -> str:
         """Its lines: ``C: `` client, ``S: `` server, ``-- `` remark; control characters escaped."""
-        lines = [f"{_MARKS[who]} {line}" for entry in self._entries for who, line in _lines(entry)]
+        lines = [_written(entry) for entry in self._entries]
         if self._left_out:
             lines.append(f"-- {self._left_out} more lines left out")
         return "\n".join(lines)
+
+
+def _written(entry: Entry) -> str:
+    if isinstance(entry, Reply):
+        return "S: " + "\nS: ".join(_reply_lines(entry))
+    return f"C: {_visible(entry)}" if isinstance(entry, bytes) else f"-- {entry}"
 
 
 def _lines(entry: Entry) -> list[tuple[str, str]]:
