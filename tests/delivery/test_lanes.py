@@ -161,6 +161,7 @@ def test_a_site_that_is_away_is_left_alone_after_some_failures(health: Health) -
     assert turns == [Turn.NONE, Turn.NONE, Turn.SHUT]
     assert lane.back_off.until == NOW + 60
     assert lane.waiting == 7
+    assert list(lanes.closed) == [lane]
     assert lanes.next_job(NOW + 59, 0.0) is None
 
 
@@ -216,3 +217,9 @@ def test_lanes_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> N
         lanes.lane(place(f"n{number}"))
     assert len(lanes.lanes) <= 20
     assert lanes.known(place("busy")) is not None
+
+
+def test_a_lane_that_was_offered_as_a_trial_and_answers_now_begins_at_once() -> None:
+    lanes = filled("a", each=2, proven=False)
+    lanes.lane(place("a")).is_proven = True
+    assert names(begun(lanes)) == "aa"

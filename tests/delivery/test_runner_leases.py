@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from postroad.delivery import runner as runner_module
-from postroad.envelope import RecipientState
+from postroad.delivery.transport import Consignment, Fate, Health, Report, same_for_all
+from postroad.envelope import MessageId, RecipientState
 from postroad.errors import SpoolError
 from postroad.spool.interface import MessageQuery
 from postroad.spool.memory import MemorySpool
@@ -53,6 +54,13 @@ class LentHouse(House):
     def __init__(self, way: Any, **limits: Any) -> None:
         super().__init__(way, spool=Gated(), lease=100, **limits)
         self.runner._leases._again = (0.0,)
+
+    async def delivered(self, message: MessageId) -> None:
+        for _ in range(3000):
+            if (await self.recipient(message)).state is RecipientState.DELIVERED:
+                return
+            await asyncio.sleep(0.001)
+        raise AssertionError("not delivered")
 
 
 async def turns() -> None:
@@ -201,5 +209,32 @@ def test_a_bounce_that_came_too_late_is_not_counted() -> None:
         await house.spool.remove([message])
         gate.set()
         assert await asked == 0
+
+    run(work())
+
+
+def test_what_waits_for_a_site_goes_on_although_the_clock_went_back_into_the_time_of_its_rest() -> None:
+    def away(consignment: Consignment) -> Report:
+        return Report(same_for_all(consignment, Fate.NOT_NOW, "nobody there"), health=Health.AWAY)
+
+    async def work() -> None:
+        house = LentHouse(Way(away))
+        house.runner.start()
+        first = await keep(house.spool, "a@example.com")
+        for attempts, seconds in ((1, 10), (2, 20), (3, 70)):  # three failures: it is left alone for about a minute
+            await house.settled(first, attempts)
+            house.advance(seconds)
+        house.way.gate = asyncio.Event()
+        second = await keep(house.spool, "b@example.com")
+        third = await keep(house.spool, "c@example.com")
+        await until(lambda: house.way.at_once == 1 and house.runner.under_way > 1)
+        house.clock.now -= 40
+        house.way.gate.set()
+        await until(lambda: house.runner.under_way == 0)  # what waits goes back, to be leased when its time comes
+        house.way.says = [Fate.DELIVERED]
+        house.advance(200)
+        for message in (first, second, third):
+            await house.delivered(message)
+        await house.runner.stop()
 
     run(work())

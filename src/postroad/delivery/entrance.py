@@ -127,6 +127,11 @@ class Entrance:
         """A site's standing changed."""
         self._turns.append((lane, turn))
 
+    def closed(self, lanes: Iterable[Lane]) -> None:
+        """Sites are left alone, and something waits for them: it has to go back."""
+        known = {lane for lane, turn in self._turns if turn is Turn.SHUT}
+        self._turns += ((lane, Turn.SHUT) for lane in lanes if lane not in known)
+
     def _put(self, job: Job, place: Place) -> None:
         lane = self._lanes.lane(place)
         destination = job.batch.destination

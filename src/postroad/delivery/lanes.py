@@ -36,6 +36,9 @@ class Lanes:
         self._places = {False: limits.trials, True: limits.workers}
         self._resting: list[tuple[float, int, Lane]] = []
         self._count = itertools.count()
+        self.closed: dict[Lane, None] = {}
+        """Where something waits although the site is left alone; nothing begins there until somebody sees to it, and
+        takes it out of here. Such a lane was just shut, or the clock was set back to before its time was over."""
         self.made_room = False
         """Set when a lane that was full is so no longer; whoever heeds it clears it."""
 
@@ -120,14 +123,18 @@ class Lanes:
             lane = heapq.heappop(self._resting)[2]
             lane.is_ready = False
             self._offer(lane)
-        for proven in (True, False):
+        for proven in (True, False, True):  # what is found among the second may belong to the first
             ready = self._ready[proven]
             while ready and self._places[proven] > 0:
                 lane = ready.popleft()
                 lane.is_ready = False
                 if lane.is_proven is not proven:
                     self._offer(lane)  # to its own
-                elif lane.has_place and not lane.back_off.is_shut(wall) and not self._rests(lane, monotonic):
+                elif not lane.has_place:
+                    continue
+                elif lane.back_off.is_shut(wall):
+                    self.closed[lane] = None
+                elif not self._rests(lane, monotonic):
                     return self._begin(lane)
         return None
 

@@ -323,6 +323,10 @@ class Runner:
             job.task = loop.create_task(self._work(job), name="delivery of a message")
             for companion in job.companions:
                 companion.task = job.task
+        if self._lanes.closed:
+            self._entrance.closed(self._lanes.closed)
+            self._lanes.closed.clear()
+            self._wakeup.set()
         if self._lanes.made_room:
             self._lanes.made_room = False
             self.wake()
