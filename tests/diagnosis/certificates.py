@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import ssl
 import tempfile
+import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -43,8 +44,10 @@ def context(kind: str) -> ssl.SSLContext:
         case "old":
             authority().issue_cert(HOST).configure_cert(made)
             made.set_ciphers("ALL:@SECLEVEL=0")
-            made.minimum_version = ssl.TLSVersion.TLSv1
-            made.maximum_version = ssl.TLSVersion.TLSv1_1
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # that is the point of it
+                made.minimum_version = ssl.TLSVersion.TLSv1
+                made.maximum_version = ssl.TLSVersion.TLSv1_1
         case "expired":
             authority().issue_cert(HOST, not_after=now - timedelta(days=3)).configure_cert(made)
         case "future":

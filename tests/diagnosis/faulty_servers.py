@@ -12,9 +12,10 @@ import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from postroad.diagnosis.watching import Waits
 from tests.diagnosis.certificates import HOST, context
 
 Reader = asyncio.StreamReader
@@ -163,6 +164,13 @@ async def stalling(reader: Reader, writer: Writer) -> None:
         await say(writer, EHLO + b"250 STARTTLS\r\n")
 
 
+#: For whoever answers: no load of the machine makes a difference.
+PATIENT: Final = Waits(connect=20, greeting=30, answer=30, tls_trial=20, quit=2, total=120, slow=60)
+#: For whoever never says a greeting, or never says anything.
+NO_220: Final = replace(PATIENT, greeting=1.0)
+MUTE: Final = replace(PATIENT, greeting=1.0, answer=1.0, tls_trial=1.0)
+
+
 @dataclass(frozen=True)
 class Faulty:
     """One row."""
@@ -182,6 +190,7 @@ class Faulty:
     """Spoken to as port 465 is."""
     rcpt: str = ""
     relay: bool = False
+    waits: Waits = PATIENT
 
 
 CLEAR: Final = EHLO + b"250 DSN\r\n"
@@ -193,10 +202,10 @@ PLAIN_TLS: Final = EHLO + b"250-AUTH PLAIN\r\n250 STARTTLS\r\n"
 #: No 220 at all.
 NO_GREETING: Final = (
     Faulty("nobody listens", "connect.refused"),
-    Faulty("nothing is said", "greeting.silent", silent),
-    Faulty("TLS from the first octet", "greeting.tls-only", Talk(implicit=True), says=HOST),
-    Faulty("a web server with TLS", "greeting.tls-other", secure_web),
-    Faulty("a web server that waits", "greeting.not-smtp", web, says="HTTP"),
+    Faulty("nothing is said", "greeting.silent", silent, waits=MUTE),
+    Faulty("TLS from the first octet", "greeting.tls-only", Talk(implicit=True), says=HOST, waits=NO_220),
+    Faulty("a web server with TLS", "greeting.tls-other", secure_web, waits=replace(NO_220, tls_trial=2.0)),
+    Faulty("a web server that waits", "greeting.not-smtp", web, says="HTTP", waits=NO_220),
     Faulty("closed at once", "greeting.closed", says(b"", 0)),
     Faulty("reset at once", "greeting.reset", reset),
     Faulty("closed within the greeting", "greeting.cut", says(b"220-mx.example.test\r\n220 hal", 0), says="220-mx"),
@@ -215,13 +224,13 @@ NO_GREETING: Final = (
     Faulty("a TLS alert", "greeting.not-smtp", says(b"\x15\x03\x01\x00\x02\x02\x28", 0), says="TLS"),
     Faulty("telnet", "greeting.not-smtp", says(b"\xff\xfd\x18\xff\xfd\x20\r\nlogin: "), says="Telnet"),
     Faulty("plain words", "greeting.not-smtp", says(b"Welcome to the machine\r\n"), says="Welcome"),
-    Faulty("a tar pit", "greeting.unfinished", trickle, says="220 x"),
-    Faulty("a greeting without end", "greeting.unfinished", says(b"220-mx.example.test\r\n220-wait\r\n"), says="220-mx"),
+    Faulty("a tar pit", "greeting.unfinished", trickle, says="220 x", waits=replace(PATIENT, greeting=2.0)),
+    Faulty("a greeting without end", "greeting.unfinished", says(b"220-mx.example.test\r\n220-wait\r\n"), says="220-mx", waits=NO_220),
 )  # fmt: skip
 
 #: A greeting, and something wrong with it or with the answer to EHLO.
 GREETED: Final = (
-    Faulty("a slow greeting", "greeting.slow", Talk(delay=0.5), "warn"),
+    Faulty("a slow greeting", "greeting.slow", Talk(delay=0.5), "warn", waits=replace(PATIENT, slow=0.3)),
     Faulty("a bare LF", "greeting.line-ends", says(b"220 mx.example.test ESMTP\n")),
     Faulty("250 in its place", "greeting.code", says(b"250 mx.example.test hello\r\n"), says="250"),
     Faulty("two codes", "greeting.malformed", says(b"220-mx.example.test\r\n554 no\r\n")),
@@ -233,7 +242,7 @@ GREETED: Final = (
     Faulty("another name in EHLO", "name.ehlo-differs", Talk(b"220 other.example.test ESMTP\r\n"), "warn"),
     Faulty("EHLO unknown", "ehlo.unknown", Talk(ehlo=b"502 5.5.1 no such command\r\n"), "warn", ("starttls.missing",)),
     Faulty("closed at EHLO", "ehlo.closed", Talk(ehlo=CUT)),
-    Faulty("silent at EHLO", "ehlo.silent", Talk(ehlo=SILENCE)),
+    Faulty("silent at EHLO", "ehlo.silent", Talk(ehlo=SILENCE), waits=MUTE),
     Faulty("421 at EHLO", "ehlo.refused", Talk(ehlo=b"421 4.3.2 closing\r\n"), "warn", says="421"),
     Faulty("550 at EHLO", "ehlo.refused", Talk(ehlo=b"550 5.7.1 bad name\r\n"), says="550"),
     Faulty("a garbled EHLO", "ehlo.garbled", Talk(ehlo=b"250-mx.example.test\r\n251 SIZE\r\n")),
@@ -249,7 +258,7 @@ SECURED: Final = (
     Faulty("no STARTTLS on submission", "starttls.missing", Talk(ehlo=PLAIN), also=("auth.in-clear",), role="submission"),
     Faulty("STARTTLS refused", "starttls.refused", Talk(starttls=b"454 4.7.0 TLS not available\r\n"), says="454"),
     Faulty("closed behind 220", "tls.failed", Talk(tls="")),
-    Faulty("no handshake", "tls.failed", stalling),
+    Faulty("no handshake", "tls.failed", stalling, waits=replace(PATIENT, answer=2.0)),
     Faulty("an injected reply", "starttls.injection", injecting),
     Faulty("TLS 1.1 only", "tls.old", Talk(tls="old")),
     Faulty("expired", "cert.expired", Talk(tls="expired")),
@@ -261,7 +270,7 @@ SECURED: Final = (
     Faulty("another name", "cert.name", Talk(tls="other"), "warn", says="other.example.test"),
     Faulty("465 in clear", "tls.plain", Talk(ehlo=PLAIN_TLS, inside=PLAIN), role="submission", implicit=True),
     Faulty("465 dead", "tls.failed", says(b"", 0), role="submission", implicit=True),
-    Faulty("465 silent", "tls.failed", silent, role="submission", implicit=True),
+    Faulty("465 silent", "tls.failed", silent, role="submission", implicit=True, waits=MUTE),
     Faulty("password in clear", "auth.in-clear", Talk(ehlo=PLAIN_TLS, inside=PLAIN), "info", role="submission"),
     Faulty("no AUTH", "auth.missing", Talk(), role="submission"),
     Faulty("submission expired", "cert.expired", Talk(tls="expired", inside=PLAIN, implicit=True), role="submission", implicit=True),

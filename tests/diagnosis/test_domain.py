@@ -25,7 +25,7 @@ from tests.diagnosis.certificates import trusted
 from tests.diagnosis.faulty_servers import Talk, says, serving
 from tests.dns_stub import DnsStub, Fault, Zone
 
-QUICK = Waits(connect=1.5, greeting=1.0, answer=1.0, tls_trial=0.5, quit=0.5, total=20.0, slow=0.5)
+QUICK = Waits(connect=10, greeting=2.0, answer=10, tls_trial=0.7, quit=1, total=60.0, slow=60)
 SPF = {"TXT": ['"v=spf1 mx -all"']}
 DMARC = {"TXT": ['"v=DMARC1; p=reject; rua=mailto:d@example.test"']}
 

@@ -16,7 +16,7 @@ from tests.diagnosis.certificates import HOST, trusted
 from tests.diagnosis.faulty_servers import TABLE, Faulty, Talk, full_backlog, says, serving
 from tests.dns_stub import DnsStub, Fault
 
-QUICK = Waits(connect=1.5, greeting=1.0, answer=1.0, tls_trial=0.7, quit=0.5, total=20.0, slow=0.3)
+QUICK = Waits(connect=1.5, greeting=30, answer=30, tls_trial=10, quit=2, total=60.0, slow=60)
 ZONE = {HOST: {"A": ["127.0.0.1"]}}
 
 
@@ -31,7 +31,7 @@ async def look(port: int, row: Faulty = Faulty("", ""), **more: object) -> Diagn
             "hello": "me.example.test",
             "host_only": True,
             "tls_ca": trusted(),
-            "waits": QUICK,
+            "waits": row.waits,
             "resolver": Resolver([stub.address]),
             **more,
         }
@@ -62,7 +62,7 @@ def test_each_fault_is_told_apart(row: Faulty) -> None:
 def test_dropped_packets() -> None:
     async def run() -> Diagnosis:
         with full_backlog() as port:
-            return await look(port)
+            return await look(port, waits=QUICK)
 
     (one,) = grave(asyncio.run(run()).all_findings)
     assert one.id == "connect.timeout"
