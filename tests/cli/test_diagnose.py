@@ -23,7 +23,7 @@ from postroad.diagnosis.diagnosing import Progress
 from postroad.diagnosis.telling import Teller
 from tests.cli.fake_server import Ended
 from tests.diagnosis.certificates import HOST, trusted
-from tests.diagnosis.faulty_servers import TABLE, Faulty, Handler, Talk, says, serving
+from tests.diagnosis.faulty_servers import PATIENT, TABLE, Faulty, Handler, Talk, says, serving
 from tests.dns_stub import DnsStub, Zone
 
 Run = Callable[..., Ended]
@@ -71,7 +71,7 @@ def diagnosed(run: Run) -> Callable[..., Ended]:
     def look(handler: Handler | None, *arguments: object, zone: Zone | None = None, target: str = HOST) -> Ended:
         with playing(handler, zone) as (port, resolver):
             usual = ["--port", port, "--resolver", resolver, "--ehlo", "me.example.test", "--tls-ca", trusted()]
-            return run("diagnose", target, *usual, "--timeout", "1", *arguments)
+            return run("diagnose", target, *usual, "--timeout", "20", *arguments)
 
     return look
 
@@ -134,6 +134,7 @@ def test_exit_codes(diagnosed: Run, fail_on: str, handler: Handler, code: Exit) 
 @pytest.mark.parametrize("row", TABLE[::5], ids=lambda row: row.name)
 def test_documents_follow_the_schema(diagnosed: Run, row: Faulty) -> None:
     words = ["--as", row.role, *(["--implicit-tls"] if row.implicit else [])]
+    words += [] if row.waits is PATIENT else ["--timeout", "1"]
     ended = diagnosed(row.serve, *words, "--json", "--lang", "ja")
     found = json.loads(ended.out)
     VALID.validate(found)
