@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from postroad.delivery import runner as runner_module
+from postroad.delivery.routing import Mx, Routes
 from postroad.delivery.transport import Consignment, Fate, Health, Report, same_for_all
 from postroad.envelope import MessageId, RecipientState
 from postroad.errors import SpoolError
 from postroad.spool.interface import MessageQuery
 from postroad.spool.memory import MemorySpool
-from tests.delivery.fixtures import keep, until
+from postroad.spool.sqlite import SqliteSpool
+from tests.delivery.fixtures import HandClock, keep, until
 from tests.delivery.test_runner import House, Way, run
 
 
@@ -236,5 +239,57 @@ def test_what_waits_for_a_site_goes_on_although_the_clock_went_back_into_the_tim
         for message in (first, second, third):
             await house.delivered(message)
         await house.runner.stop()
+
+    run(work())
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_what_was_claimed_and_is_durable_after_the_stop_is_given_back(kind: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        clock = HandClock()
+        real = MemorySpool(clock=clock) if kind == "memory" else await SqliteSpool.open(tmp_path / "s", clock=clock)
+        house = House(Way(), spool=real, lease=100)
+        house.runner.start()
+        await until(lambda: not house.runner._look)
+        kept = asyncio.create_task(keep(house.spool, "bob@example.com"))
+        await asyncio.sleep(0)
+        assert len(house.runner._claimed) == 1
+        await house.runner.stop()
+        message = await kept
+        assert house.way.came == []
+        batches = await house.spool.lease(house.clock.now, 10, 1)
+        assert [batch.message.id for batch in batches] == [message]
+        await house.spool.close()
+
+    run(work())
+
+
+class LostFinder:
+    """Fails in a way that nobody foresaw."""
+
+    async def site_of(self, destination: str) -> Any:
+        raise RuntimeError("no idea")
+
+
+class NoWay(LentHouse):
+    """Goes by MX records that cannot be asked for."""
+
+    def _more(self) -> dict[str, Any]:
+        return {"finder": LostFinder()}
+
+
+def test_mail_whose_site_cannot_be_found_goes_back_also_when_we_are_stopping() -> None:
+    async def work() -> None:
+        house = NoWay(Way(), routes=Routes({}, Mx()))
+        gate = house.spool.gates["settle"] = asyncio.Event()
+        house.runner.start()
+        await keep(house.spool, "bob@example.com")
+        await until(lambda: "settle" in house.spool.calls)  # it is being given back
+        stopped = asyncio.create_task(house.runner.stop())
+        await turns()
+        gate.set()
+        await stopped
+        assert len(await house.spool.lease(house.clock.now + 60, 10, 1)) == 1
+        assert house.runner.under_way == 0
 
     run(work())

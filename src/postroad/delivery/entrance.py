@@ -52,6 +52,7 @@ class Entrance:
         self._places = places
         self._turned_away: dict[Lane, list[Batch]] = {}
         self._to_hold: list[tuple[Batch, Hold]] = []
+        self._not_found: list[tuple[str, list[Batch]]] = []
         self._turns: list[tuple[Lane, Turn]] = []
         self._sought: dict[tuple[str, Route], list[Job]] = {}
         self._look_ups: set[asyncio.Task[None]] = set()
@@ -160,24 +161,22 @@ class Entrance:
                 place = await self._places.find(destination, route)
         except Exception as fault:
             _log.error("site not found", destination=destination, fault=str(fault), exc_info=True)
-            await self._give_up_for_now(destination, self._sought.pop((destination, route), []))
+            jobs = self._sought.pop((destination, route), [])
+            for job in jobs:
+                self._lanes.drop(job)
+            self._not_found.append((destination, [job.batch for job in jobs]))
+            self.on_placed()
             return
         for job in self._sought.pop((destination, route), []):
             self._put(job, place)
         self.on_placed()
-
-    async def _give_up_for_now(self, destination: str, jobs: list[Job]) -> None:
-        for job in jobs:
-            self._lanes.drop(job)
-        await self._leases.give_back(job.batch for job in jobs)
-        await self._spool.postpone(destination, self._clock.wall() + _FAULT)
 
     # --- what must be waited for
 
     @property
     def has_chores(self) -> bool:
         """Whether ``do_chores`` has something to do."""
-        return bool(self._turned_away or self._to_hold or self._turns)
+        return bool(self._turned_away or self._to_hold or self._not_found or self._turns)
 
     async def do_chores(self) -> None:
         """Tell the spool what entering and delivering brought about; what fails is logged, and its lease runs out."""
@@ -185,12 +184,15 @@ class Entrance:
             turns, self._turns = self._turns, []
             away, self._turned_away = self._turned_away, {}
             to_hold, self._to_hold = self._to_hold, []
+            not_found, self._not_found = self._not_found, []
             for lane, turn in turns:
                 await _tried(self._standing.shut(lane) if turn is Turn.SHUT else self._standing.opened(lane))
             for lane, batches in away.items():
                 await _tried(self._standing.turn_away(lane, batches))
             for batch, route in to_hold:
                 await _tried(self._hold(batch, route))
+            for destination, batches in not_found:
+                await _tried(self._give_up_for_now(destination, batches))
             if turns:
                 self.on_turned()
 
@@ -200,6 +202,10 @@ class Entrance:
             if lane.back_off.until is not None:
                 lane.back_off.end(self._clock.wall())
                 await self._standing.wake(lane)
+
+    async def _give_up_for_now(self, destination: str, batches: list[Batch]) -> None:
+        await self._leases.give_back(batches)
+        await self._spool.postpone(destination, self._clock.wall() + _FAULT)
 
     async def _hold(self, batch: Batch, route: Hold) -> None:
         try:
@@ -223,8 +229,9 @@ class Entrance:
             task.cancel()
         away = [batch for batches in self._turned_away.values() for batch in batches]
         held = [batch for batch, _ in self._to_hold]
-        self._turned_away, self._to_hold, self._turns = {}, [], []
-        await self._leases.give_back([*self._take_waiting(), *away, *held])
+        lost = [batch for _, batches in self._not_found for batch in batches]
+        self._turned_away, self._to_hold, self._not_found, self._turns = {}, [], [], []
+        await self._leases.give_back([*self._take_waiting(), *away, *held, *lost])
 
     def _take_waiting(self) -> Iterable[Batch]:
         jobs = [job for lane in self._lanes.lanes for job in self._lanes.take_all(lane)]

@@ -96,6 +96,9 @@ class Runner:
         self._stop = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._claimed: dict[MessageId, None] = {}
+        self._claims_over = asyncio.Event()
+        self._returns: set[asyncio.Task[None]] = set()
+        """Give back what was claimed before we stopped, and durable afterwards."""
         self._listen()
 
     # --- what the service does
@@ -156,7 +159,10 @@ class Runner:
         if self._loop_task is not None:
             await self._loop_task
             self._loop_task = None
-        running = {job.task for job in self._lanes if job.task is not None}
+        if self._claimed:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._claims_over.wait(), seconds)
+        running = {job.task for job in self._lanes if job.task is not None} | self._returns
         if running:
             _, running = await asyncio.wait(running, timeout=seconds)
         transports = set(self._worker.transports.values())
@@ -196,7 +202,7 @@ class Runner:
         claimed = self._claimed
         for draft in drafts:
             if draft.id in claimed:
-                del claimed[draft.id]
+                self._forget_claims((draft,))
             elif not self._look and self._entrance.could_go(draft):
                 self.wake()
 
@@ -210,6 +216,11 @@ class Runner:
         return self._limits.lease
 
     def _enter_claimed(self, batches: Sequence[Batch]) -> None:
+        if self._stopping:
+            task = asyncio.get_running_loop().create_task(self._leases.give_back(batches), name="give back claims")
+            self._returns.add(task)
+            task.add_done_callback(self._returns.discard)
+            return
         for batch in batches:
             self._entrance.enter(batch)
         self._begin_placed()
@@ -229,6 +240,8 @@ class Runner:
     def _forget_claims(self, drafts: Sequence[Draft]) -> None:
         for draft in drafts:
             self._claimed.pop(draft.id, None)
+        if self._stopping and not self._claimed:
+            self._claims_over.set()
 
     # --- the loop
 
