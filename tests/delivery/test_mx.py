@@ -459,3 +459,11 @@ def test_the_replies_are_sound() -> None:
     own = [each for each in vars(undeliverable).values() if isinstance(each, Reply)]
     assert own
     assert all(each.enhanced is not None and not each.is_positive for each in own)
+
+
+def test_each_message_has_its_own_order_among_equals() -> None:
+    """RFC 5321 section 5.1: the load is spread, however long the answer of the DNS is kept."""
+    hosts = [Exchange(name, 25, ("192.0.2.1",), preference) for name, preference in (("a", 10), ("b", 10), ("c", 20))]
+    site = Site("k", tuple(hosts))
+    seen = {tuple(one.host for one in site.in_turn(random.Random(seed))) for seed in range(50)}
+    assert seen == {("a", "b", "c"), ("b", "a", "c")}

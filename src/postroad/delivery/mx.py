@@ -79,6 +79,10 @@ class Site:
     notes: tuple[str, ...] = ()
     """Which hosts were left out, and why."""
 
+    def in_turn(self, rng: random.Random) -> list[Exchange]:
+        """The hosts as one message tries them: by preference, equals in random order (RFC 5321 section 5.1)."""
+        return sorted(rng.sample(self.exchanges, len(self.exchanges)), key=lambda exchange: exchange.preference)
+
 
 class Unroutable(PostroadError):
     """There is no way to the destination, for now or for good."""

@@ -8,6 +8,7 @@ an attempt. What a host refused of parameters is remembered for a while.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -62,6 +63,7 @@ class SmtpTransport:
         self._idle = IdleConnections(keep if keep is not None else Keep())
         self._active: set[SmtpClient] = set()
         self._connecting: dict[asyncio.Task[SmtpClient], str] = {}
+        self._rng = random.Random()  # noqa: S311 — spreads load, keeps no secret
         self._stopped = ""
 
     async def deliver(self, consignment: Consignment) -> Report:
@@ -180,7 +182,7 @@ class SmtpTransport:
                 options = replace(self._options, tls=route.tls)
             case _:
                 raise LocalProtocolError(f"not a route of this transport: {route}")
-        for exchange in consignment.site.exchanges if consignment.site is not None else ():
+        for exchange in consignment.site.in_turn(self._rng) if consignment.site is not None else ():
             for connect in self._ways_to(exchange, options):
                 yield connect, None
 
