@@ -19,7 +19,7 @@ from postroad.admin.why import Outlook
 from postroad.errors import PostroadError, SettingsError
 from postroad.net.descriptors import allow_many
 from postroad.net.listener import AddressTaken, listen
-from postroad.net.memory import keep_large_blocks_mapped
+from postroad.net.memory import keep_large_blocks_mapped, look_for_circles_seldom
 from postroad.net.tls import Certificate
 from postroad.observe.log import get_logger
 from postroad.service import Service
@@ -107,6 +107,7 @@ async def _serve(
         urls = [f"http://{shown(one.getsockname()[:2])}/" for one in web]
         for url in urls:
             log.info("listening", listener="web", url=url)
+        look_for_circles_seldom()
         if ready is not None:
             ready(service, urls, password)
         await stop.wait()
