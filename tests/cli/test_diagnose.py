@@ -237,12 +237,12 @@ def test_progress_is_one_line_for_people_only(monkeypatch: pytest.MonkeyPatch) -
 
     now = [0.0]
 
-    async def hear(watcher: Watcher, ticks: str) -> None:
+    async def hear(watcher: Watcher, screen: io.StringIO, ticks: str) -> None:
         for one in beginning:
             now[0] += 0.1
             watcher.hear(one)
         now[0] = 7.2
-        while ticks not in sys.stderr.getvalue():  # type: ignore[attr-defined]
+        while ticks not in screen.getvalue():
             await asyncio.sleep(0.001)
         now[0] = 7.4
         watcher.hear(Progress("a.example.test [127.0.0.1]:25", "done", None, 1, 2))
@@ -250,13 +250,13 @@ def test_progress_is_one_line_for_people_only(monkeypatch: pytest.MonkeyPatch) -
 
     quiet = io.StringIO()
     monkeypatch.setattr(sys, "stderr", quiet)
-    asyncio.run(hear(Watcher(Teller("en"), lambda: now[0], 0.001), ""))
+    asyncio.run(hear(Watcher(Teller("en"), lambda: now[0], 0.001), quiet, ""))
     assert quiet.getvalue() == ""
     monkeypatch.setenv("COLUMNS", "72")
     shown = Terminal()
     monkeypatch.setattr(sys, "stderr", shown)
     now[0] = 0.0
-    asyncio.run(hear(Watcher(Teller("ja"), lambda: now[0], 0.001), "(7 秒)"))
+    asyncio.run(hear(Watcher(Teller("ja"), lambda: now[0], 0.001), shown, "(7 秒)"))
     lines = [line.strip() for line in shown.getvalue().split("\r")]
     assert lines[1] == "2 アドレス中 0 件完了 · サーバーを調査"
     assert "2 アドレス中 0 件完了 · a.example.test [127.0.0.1]:25 · あいさつ" in lines

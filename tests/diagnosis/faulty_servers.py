@@ -195,7 +195,8 @@ class Faulty:
 
 CLEAR: Final = EHLO + b"250 DSN\r\n"
 MANGLED: Final = b"250-mx.example.test\r\n250-SIZE 1000000\r\n250 XXXXXXXA\r\n"
-ODD: Final = b"250-mx.example.test\r\n250-SIZE much\r\n250-?!\r\n250-DSN\r\n250-DSN\r\n250 STARTTLS\r\n"
+TINY: Final = b"250-mx.example.test\r\n250-SIZE 1000\r\n250 STARTTLS\r\n"
+ODD: Final = b"250-mx.example.test\r\n250-SIZE much\r\n250-!!\r\n250-DSN\r\n250-DSN\r\n250 STARTTLS\r\n"
 PLAIN: Final = EHLO + b"250 AUTH PLAIN LOGIN\r\n"
 PLAIN_TLS: Final = EHLO + b"250-AUTH PLAIN\r\n250 STARTTLS\r\n"
 
@@ -248,6 +249,7 @@ GREETED: Final = (
     Faulty("a garbled EHLO", "ehlo.garbled", Talk(ehlo=b"250-mx.example.test\r\n251 SIZE\r\n")),
     Faulty("a device on the way", "ehlo.mangled", Talk(ehlo=MANGLED), "warn", ("starttls.missing",), says="XXXXXXXA"),
     Faulty("odd extensions", "ehlo.odd", Talk(ehlo=ODD), "warn", says="SIZE much"),
+    Faulty("no room for any mail", "ehlo.odd", Talk(ehlo=TINY, inside=TINY.replace(b"STARTTLS", b"DSN")), "warn", says="SIZE 1000"),
     Faulty("FTP", "ehlo.not-smtp", ftp, says="FTP"),
     Faulty("LMTP", "ehlo.not-smtp", lmtp, says="LMTP"),
 )  # fmt: skip

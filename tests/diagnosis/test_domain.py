@@ -19,18 +19,24 @@ from postroad.diagnosis.probe import HostReport, Place
 from postroad.diagnosis.ptr import examine_ptr
 from postroad.diagnosis.spf_record import judge_spf, read_spf
 from postroad.diagnosis.targets import TargetError, endpoint, judge_mx, read_target
+from postroad.diagnosis.telling import Teller
 from postroad.diagnosis.watching import Waits
 from postroad.net.resolver import MxRecord, Resolver, Timeouts
 from tests.diagnosis.certificates import trusted
-from tests.diagnosis.faulty_servers import Talk, says, serving
+from tests.diagnosis.faulty_servers import Talk, full_backlog, says, serving
 from tests.dns_stub import DnsStub, Fault, Zone
 
 QUICK = Waits(connect=10, greeting=2.0, answer=10, tls_trial=0.7, quit=1, total=60.0, slow=60)
+TELLER = Teller("en")
 SPF = {"TXT": ['"v=spf1 mx -all"']}
 DMARC = {"TXT": ['"v=DMARC1; p=reject; rua=mailto:d@example.test"']}
 
 
 def ids(findings: Sequence[Finding]) -> list[str]:
+    """Their ids; every one of them has its words and commands whole."""
+    for each in map(TELLER.told, findings):
+        commands = [command.partition("   # ")[0] for command in each.next]
+        assert "?" not in "".join((*commands, each.verdict, each.means, each.do)), each
     return [one.id for one in findings]
 
 
@@ -43,10 +49,9 @@ def ask(
             return await diagnose(
                 domain,
                 resolver=resolver,
-                waits=QUICK,
                 hello="me.example.test",
                 tls_ca=trusted(),
-                **wishes,  # type: ignore[arg-type]
+                **{"waits": QUICK, **wishes},  # type: ignore[arg-type]
             )
 
     return asyncio.run(run())
@@ -124,10 +129,19 @@ def test_port_25_is_rather_blocked_here_when_nobody_answers() -> None:
         return HostReport(Place(endpoint(host, "9.9.9.9", 25)), (found(name),))
 
     silent, other = report("a.test", "connect.timeout"), report("b.test", "connect.timeout")
-    assert ids(_blocked_here([silent, other])) == ["connect.blocked-here"]
-    assert ids(_blocked_here([silent])) == []
-    assert ids(_blocked_here([silent, silent])) == []
-    assert ids(_blocked_here([silent, other, report("c.test", "connect.refused")])) == []
+    assert [one.id for one in _blocked_here([silent, other])] == ["connect.blocked-here"]
+    assert list(_blocked_here([silent])) == []
+    assert list(_blocked_here([silent, silent])) == []
+    assert list(_blocked_here([silent, other, report("c.test", "connect.refused")])) == []
+
+
+def test_port_25_blocked_here_is_told_of_a_domain() -> None:
+    zone: Zone = {"example.test": {"MX": ["1 a.example.test.", "2 b.example.test."]}}
+    zone |= {"a.example.test": {"A": ["127.0.0.1"]}, "b.example.test": {"A": ["127.0.0.1"]}}
+    with full_backlog() as port:
+        found = ask(zone, port=port, waits=Waits(connect=1.0))
+    assert "connect.blocked-here" in ids(found.findings)
+    assert [ids(one.findings) for one in found.hosts] == [["connect.timeout"]] * 2
 
 
 def test_a_domain_without_mail() -> None:

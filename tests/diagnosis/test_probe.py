@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterable
 
 import pytest
 
+import postroad.diagnosis
 from postroad.diagnosis.diagnosing import Diagnosis, Progress, diagnose
 from postroad.diagnosis.envelope_steps import auth_in_clear
 from postroad.diagnosis.findings import Finding, Level
+from postroad.diagnosis.telling import Teller
 from postroad.diagnosis.watching import Waits
 from postroad.net.resolver import Resolver, Timeouts
 from tests.diagnosis.certificates import HOST, trusted
@@ -17,6 +21,7 @@ from tests.diagnosis.faulty_servers import TABLE, Faulty, Talk, full_backlog, sa
 from tests.dns_stub import DnsStub, Fault
 
 QUICK = Waits(connect=1.5, greeting=30, answer=30, tls_trial=10, quit=2, total=60.0, slow=60)
+TELLER = Teller("en")
 ZONE = {HOST: {"A": ["127.0.0.1"]}}
 
 
@@ -57,6 +62,9 @@ def test_each_fault_is_told_apart(row: Faulty) -> None:
     assert row.says in one.seen
     others = {each.id for each in grave(findings)} - {row.expect}
     assert others == set(row.also)
+    for each in map(TELLER.told, findings):
+        assert "?" not in "".join(command.partition("   # ")[0] for command in each.next), each.next
+        assert "?" not in each.verdict
 
 
 def test_dropped_packets() -> None:
@@ -205,3 +213,13 @@ def test_progress_is_told() -> None:
     assert steps[:4] == ["dns", "hosts", "connect", "greeting"]
     assert steps[-1] == "done"
     assert [one.finding for one in told if one.finding is not None] == list(diagnosis.all_findings)
+
+
+def test_the_public_names() -> None:
+    """Nothing heavy is imported before a name is used; what is no name is told as Python does."""
+    code = "import sys, postroad.diagnosis as d; assert 'asyncio' not in sys.modules; d.diagnose; assert 'asyncio' in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert postroad.diagnosis.diagnose is diagnose
+    assert {"diagnose", "diagnose_sync", "Diagnosis"} <= set(dir(postroad.diagnosis))
+    with pytest.raises(AttributeError):
+        _ = postroad.diagnosis.nothing

@@ -31,6 +31,7 @@ from postroad.diagnosis.targets import (
 )
 from postroad.diagnosis.watching import Waits
 from postroad.errors import LocalProtocolError, PostroadError
+from postroad.net.connecting import Target
 from postroad.net.dns_errors import BadName, DnsError, DnsTemporary, NameNotFound, NoData
 from postroad.net.dns_names import is_host_name
 from postroad.net.resolver import MxRecord, Resolver
@@ -196,9 +197,12 @@ class Diagnosing:
             if self._own_resolver is not None:
                 await self._own_resolver.close()
         seconds = asyncio.get_running_loop().time() - started
+        return Diagnosis(self._target, self._inquiry.role, domain, tuple(self._findings), tuple(hosts), seconds)
+
+    @property
+    def _target(self) -> str:
         named = self._named
-        target = f"{named.host}:{named.port}" if named.port else named.host
-        return Diagnosis(target, self._inquiry.role, domain, tuple(self._findings), tuple(hosts), seconds)
+        return str(Target(named.host, named.port)) if named.port else named.host
 
     async def _look(self) -> tuple[str, list[HostReport]]:
         self._tell(Progress("", "dns"))
@@ -319,6 +323,7 @@ class Diagnosing:
     # --- telling
 
     def _note(self, one: Finding) -> None:
+        one = replace(one, facts={"target": self._target, "host": self._named.host} | dict(one.facts))
         self._findings.append(one)
         self._tell(Progress("", one.step, one, self._done, self._of))
 

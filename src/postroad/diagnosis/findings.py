@@ -73,7 +73,7 @@ class Kind:
     """``operator`` of the server looked at, ``network`` (whoever runs the path between), ``dns`` (the domain's owner),
     ``you`` (who asks), ``nobody``."""
     next: tuple[str, ...] = ()
-    """Commands that look further; ``{host}``, ``{port}``, ``{domain}``, ``{address}`` are filled in."""
+    """Commands that look further; ``{host}``, ``{port}``, ``{where}`` (both), ``{target}``, ``{domain}`` … are filled in."""
     strict: bool = False
     """A warning between servers, an error where people log in (RFC 8314)."""
 
@@ -84,8 +84,8 @@ _LISTENS: Final = "ss -ltnp 'sport = :{port}'   # on the server"
 _LOG: Final = "journalctl -u postfix -u exim4 -u postroad --since -10min   # on the server"
 _ELSEWHERE: Final = "postroad diagnose {target}   # from another network"
 _SUBMISSION: Final = "postroad diagnose {host} --as submission"
-_TLS: Final = "openssl s_client -starttls smtp -connect {host}:{port} -servername {host} -showcerts"
-_TLS_FIRST: Final = "postroad diagnose {host}:{port} --implicit-tls"
+_TLS: Final = "openssl s_client -starttls smtp -connect {where} -servername {host} -showcerts"
+_TLS_FIRST: Final = "postroad diagnose {where} --implicit-tls"
 
 KINDS: Final[Mapping[str, Kind]] = {
     # the name and the connection
@@ -106,8 +106,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "greeting.ok": Kind("greeting", _OK),
     "greeting.slow": Kind("greeting", _WARN, "operator", (_LOG,)),
     "greeting.silent": Kind("greeting", _ERROR, "operator", (_AGAIN, _LISTENS, _LOG)),
-    "greeting.tls-only": Kind("greeting", _ERROR, "you", (_TLS_FIRST, "postroad diagnose {host}:587")),
-    "greeting.tls-other": Kind("greeting", _ERROR, "you", ("openssl s_client -connect {host}:{port} -servername {host}", _SUBMISSION)),
+    "greeting.tls-only": Kind("greeting", _ERROR, "you", (_TLS_FIRST, "postroad diagnose {host} --port 587")),
+    "greeting.tls-other": Kind("greeting", _ERROR, "you", ("openssl s_client -connect {where} -servername {host}", _SUBMISSION)),
     "greeting.closed": Kind("greeting", _ERROR, "operator", (_LOG, _ELSEWHERE, _TLS_FIRST)),
     "greeting.reset": Kind("greeting", _ERROR, "network", (_ELSEWHERE, _LOG)),
     "greeting.cut": Kind("greeting", _ERROR, "operator", (_LOG, _ELSEWHERE)),
@@ -142,7 +142,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "ehlo.silent": Kind("ehlo", _ERROR, "operator", (_AGAIN, _LOG)),
     "ehlo.garbled": Kind("ehlo", _ERROR, "operator", ("postroad diagnose {target} --transcript",)),
     "ehlo.mangled": Kind("ehlo", _WARN, "network", (_ELSEWHERE, "postroad diagnose 127.0.0.1   # on the server")),
-    "ehlo.not-smtp": Kind("ehlo", _ERROR, "you", (_LISTENS, "postroad diagnose {host}:{port} --as lmtp")),
+    "ehlo.not-smtp": Kind("ehlo", _ERROR, "you", (_LISTENS, "postroad diagnose {where} --as lmtp")),
     "ehlo.odd": Kind("ehlo", _WARN, "operator", ("postroad diagnose {target} --transcript",)),
     # TLS and its certificate
     "starttls.missing": Kind("starttls", _WARN, "operator", ("postconf smtpd_tls_security_level   # Postfix, on the server", _ELSEWHERE), True),
@@ -152,7 +152,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "tls.ok": Kind("starttls", _OK),
     "tls.failed": Kind("starttls", _ERROR, "operator", (_TLS, _LOG)),
     "tls.old": Kind("starttls", _ERROR, "operator", (f"{_TLS} -tls1_1", "postconf smtpd_tls_protocols   # Postfix, on the server")),
-    "tls.plain": Kind("starttls", _ERROR, "operator", ("postroad diagnose {host}:587", _LISTENS)),
+    "tls.plain": Kind("starttls", _ERROR, "operator", ("postroad diagnose {host} --port 587", _LISTENS)),
     "tls.dead-after": Kind("starttls", _ERROR, "operator", (_TLS, _LOG)),
     "cert.ok": Kind("cert", _OK),
     "cert.expired": Kind("cert", _ERROR, "operator", (_TLS, "certbot renew   # on the server, then reload it")),

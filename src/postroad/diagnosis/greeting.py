@@ -116,13 +116,18 @@ def of_extensions(hello: Reply, *, inside: bool) -> Iterator[Finding]:
     keywords = [line.partition(" ")[0].upper() for line in lines if _KEYWORD.match(line)]
     odd += [f"{one} ×{keywords.count(one)}" for one in dict.fromkeys(keywords) if keywords.count(one) > 1]
     sizes = [line for line in lines if line.upper().startswith("SIZE")]
-    odd += [line for line in sizes if not _SIZE.match(line[4:].strip())]
+    odd += [line for line in sizes if not _SIZE.match(line[4:].strip()) or _is_tiny(line[4:].strip())]
     if inside and "STARTTLS" in keywords:
         odd.append("STARTTLS (TLS)")
     if "BINARYMIME" in keywords and "CHUNKING" not in keywords:
         odd.append("BINARYMIME - CHUNKING")
     if odd:
         yield found("ehlo.odd", "; ".join(one[:_SHOWN] for one in odd[:8]))
+
+
+def _is_tiny(size: str) -> bool:
+    """Less than the 64 KiB that every host must take (RFC 5321 section 4.5.3.1.7); 0 is no limit."""
+    return size.isdecimal() and 0 < int(size) < 65_536  # strict: _SIZE matched
 
 
 def _is_domain(text: str) -> bool:

@@ -434,6 +434,7 @@ class Probe:
             return
         named = {"host": self._endpoint.target.host, "port": str(self._endpoint.target.port)}
         named |= {"address": self._endpoint.address, "target": _target(self._endpoint)}
+        named["where"] = str(self._endpoint.target)
         if self._task.rcpt is not None:
             named["rcpt"] = str(self._task.rcpt)
         if one.reply is not None:
