@@ -27,7 +27,7 @@ from postroad.envelope import Draft, MessageId
 from postroad.errors import SpoolError
 from postroad.inbound.reception import ConditionsNow
 from postroad.inbound.service import InboundService
-from postroad.net.memory import keep_large_blocks_mapped
+from postroad.net.memory import keep_large_blocks_mapped, look_for_circles_seldom
 from postroad.net.tls import Certificate
 from postroad.observe.log import configure
 from postroad.observe.sessions import SessionLog
@@ -148,6 +148,7 @@ async def serve(settings: Settings, kind: type[WithoutStorage | OnDisk]) -> None
     sockets = bind(settings)
     port = sockets["mx"][0].getsockname()[1]
     await server.start(sockets)
+    look_for_circles_seldom()
     print(f"port {port}", flush=True)
     await until_input_ends()
     print(f"accepted {await server.accepted()}", flush=True)
