@@ -21,6 +21,7 @@ from tests.web.house import House
 
 SCHEMA = json.loads((Path(postroad.reference.__file__).parent / "schemas" / "diagnosis.json").read_text())
 VALID = jsonschema.Draft202012Validator(SCHEMA)
+JOB = jsonschema.Draft202012Validator({"$ref": "#/$defs/job", "$defs": SCHEMA["$defs"]})
 URL = "/api/v1/diagnose"
 
 
@@ -36,6 +37,7 @@ def events(text: str) -> list[tuple[str, Any]]:
 async def over(client: httpx.AsyncClient, place: str, lang: str = "en") -> dict[str, Any]:
     for _ in range(2000):
         job: dict[str, Any] = (await client.get(place, params={"lang": lang})).json()
+        JOB.validate(job)
         if job["state"] != "running":
             return job
         await asyncio.sleep(0.01)
