@@ -112,6 +112,8 @@ def test_list(run: Run, server: Running) -> None:
     assert run("queue", "list", "--to", "nobody").out == "nothing matches\n"
     limited = run("queue", "list", "--limit", 1)
     assert limited.err.startswith("1 of 3 recipients · 2 destinations")
+    limited = run("queue", "list", "--limit", 1, "--destination", "example.net")
+    assert limited.err.startswith("1 of 2 recipients · 1 destination ·")
     assert run("queue", "list", new[-6:], "--json").document["recipients"][0]["id"] == new
 
 

@@ -51,7 +51,7 @@ def _below(page: Document, said: Speech) -> str:
         return said.waiting.counted("list", "all", count, shown=count)
     if matching["recipients"] is None:
         return words["more_unknown"].format(shown=count, next=page["next"])
-    return words["more"].format(shown=count, all=matching["recipients"], destinations=matching["destinations"])
+    return said.waiting.counted("list", "more", matching["destinations"], shown=count, all=matching["recipients"])
 
 
 def groups(found: Document, said: Speech) -> tuple[list[str], str]:
