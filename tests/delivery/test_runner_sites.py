@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -214,14 +215,82 @@ def test_mail_that_sleeps_is_given_up_and_told_late_in_time() -> None:
             await house.quiet()
             for _ in range(12):
                 await house.advance(90)
-            told = [(await house.one(message)).delay_told for message in messages]
-            assert all(told)
+            await house.advance(61)  # who was leased just then is looked at again
+            assert all([(await house.one(message)).delay_told for message in messages])
             assert house.hosts.to("a") < 20
             for _ in range(45):
                 await house.advance(90)
             states = {(one.state, one.expired) for one in [await house.one(message) for message in messages]}
             assert states == {(RecipientState.FAILED, True)}
             assert house.hosts.to("a") < 30
+
+    run(work())
+
+
+class PagedSpool(MemorySpool):
+    """Remembers in which order it is read and leased from; asks for a lease at each page."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(keep_delivered=True, **more)
+        self.calls: list[str] = []
+        self.wake: Any = lambda: None
+
+    async def messages(self, query: MessageQuery) -> Any:
+        page = await super().messages(query)
+        if len(page) > 1:
+            self.calls.append("page")
+            self.wake()
+        return page
+
+    async def lease(self, *args: Any, **more: Any) -> Any:
+        self.calls.append("lease")
+        return await super().lease(*args, **more)
+
+
+def test_others_need_not_wait_until_all_that_is_over_its_time_was_settled() -> None:
+    async def work() -> None:
+        spool = PagedSpool()
+        schedule = Schedule(steps=(10,), expire=500, delay_notice=None, jitter=0)
+        async with House(Hosts("a"), schedule=schedule, spool=spool) as house:
+            spool.wake = house.runner.wake
+            messages = [await keep(spool, f"n{number}@a.example") for number in range(1000)]
+            for _ in range(5):
+                await house.advance(90)
+            spool.calls.clear()
+            house.clock.now += 90
+            house.runner.wake()
+            await until(lambda: spool.calls.count("page") >= 4)
+            pages = [at for at, name in enumerate(spool.calls) if name == "page"]
+            assert all("lease" in spool.calls[one:other] for one, other in pairwise(pages))
+            for _ in range(20):  # who was leased just then is looked at again
+                await house.advance(61)
+            assert (await spool.stats()).recipients["failed"] == len(messages)
+
+    run(work())
+
+
+@pytest.mark.parametrize("mode", ["R", "N"])
+def test_the_time_that_a_sender_set_is_minded_while_his_mail_sleeps(mode: str) -> None:
+    async def work() -> None:
+        async with House(Hosts("a")) as house:
+            await keep(house.spool, "first@a.example")
+            for _ in range(3):
+                await house.advance(20)
+            assert house.runner.state().sites[0].back_off_until is not None
+            hurried = await keep(house.spool, "x@a.example", parameters=f"BY=100;{mode}")
+            other = await keep(house.spool, "y@a.example")
+            came = len(house.hosts.came)
+            house.clock.now = START + 99
+            house.runner.wake()
+            await house.quiet()
+            one = await house.one(hurried)
+            assert (one.state, one.attempts, one.delay_told) == (RecipientState.QUEUED, 0, False)
+            await house.advance(1)
+            one = await house.one(hurried)
+            assert (one.expired, one.delay_told) == (mode == "R", mode == "N")
+            assert one.state is (RecipientState.FAILED if mode == "R" else RecipientState.QUEUED)
+            assert (await house.one(other)).attempts == 0
+            assert len(house.hosts.came) == came
 
     run(work())
 

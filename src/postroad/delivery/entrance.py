@@ -116,11 +116,9 @@ class Entrance:
         known = self._lanes.asleep()
 
         def sleeps(destination: str) -> bool:
-            if destination in known:
-                return True
             place = self._places.known(destination, self.routes.of(destination))
             lane = self._lanes.known(place) if place is not None else None
-            return lane is not None and lane.back_off.is_probing
+            return destination in known if lane is None else lane.back_off.is_probing
 
         return sleeps
 

@@ -201,6 +201,7 @@ class Runner:
     def _accepted(self, drafts: Sequence[Draft]) -> None:
         claimed = self._claimed
         for draft in drafts:
+            self._overdue.remember(draft)
             if draft.id in claimed:
                 self._forget_claims((draft,))
             elif not self._look and self._entrance.could_go(draft):
@@ -275,8 +276,8 @@ class Runner:
                 self._reread = True
                 raise
         await self._keep_leases()
-        if now >= self._overdue.next:
-            await self._overdue.read(self._rules, self._entrance.sleeper())
+        if self._overdue.is_due(now):
+            await self._overdue.read(self._rules, self._entrance.sleeper)
         await self._entrance.do_chores()
         self._begin()
         if self._look or self._clock.wall() >= self._due:
@@ -316,6 +317,7 @@ class Runner:
             )
             before = len(self._lanes)
             for batch in batches:
+                self._overdue.remember(batch.message)
                 self._entrance.enter(batch)
             fruitless = fruitless + 1 if len(self._lanes) == before else 0
             self._begin()

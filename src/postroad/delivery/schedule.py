@@ -88,6 +88,12 @@ def time_is_over(message: StoredMessage, now: float) -> bool:
     return by is not None and by.must_return and now >= message.received_at + by.seconds
 
 
+def by_moment(parameters: str, received_at: float) -> float | None:
+    """When the time is over that BY sets, in either mode; None: it sets none."""
+    by = _asked(parameters).get(BY)
+    return None if by is None else received_at + by.seconds
+
+
 def result_of(
     handed: Handed,
     recipient: Recipient,
