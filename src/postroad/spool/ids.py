@@ -20,12 +20,14 @@ MESSAGE_ID: Final = re.compile(r"[0-9A-Za-z-]{1,40}\Z")
 _DIGITS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS: Final = tuple(map("".join, product(_DIGITS, repeat=2)))
 _TIME_BITS: Final = 45
+#: Numbers that are drawn at once: asking the system lets another thread go first, and waits until it is done.
+_STOCK: Final = 256
 
 
 class IdSource:
     """Gives ids of one shard; two sources never give the same one, since 60 bits are random."""
 
-    __slots__ = ("_clock", "_millisecond", "_stem", "prefix")
+    __slots__ = ("_clock", "_millisecond", "_random", "_stem", "prefix")
 
     def __init__(self, shard: int, clock: Clock) -> None:
         if not 0 <= shard <= 9999:
@@ -34,6 +36,7 @@ class IdSource:
         self._clock = clock
         self._millisecond = -1
         self._stem = ""
+        self._random: list[int] = []
 
     def next(self) -> MessageId:
         """A fresh id."""
@@ -41,7 +44,9 @@ class IdSource:
         if millisecond != self._millisecond:
             self._millisecond = millisecond
             self._stem = self.prefix + _time_digits(millisecond)
-        bits = int.from_bytes(os.urandom(8), "little")
+        if not self._random:
+            self._random += memoryview(os.urandom(8 * _STOCK)).cast("Q")
+        bits = self._random.pop()
         pairs = _PAIRS
         return MessageId(
             self._stem
