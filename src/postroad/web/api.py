@@ -77,6 +77,19 @@ def routes(
         ("/inbox/{id}/transcript", "GET", api.transcript),
         ("/inbox/{id}/journal", "GET", api.journal),
         ("/inbox/{id}/attachments/{number}", "GET", api.attachment),
+        *_dev_mode(api),
+        *_queue(QueueApi(admin, api.check_writable)),
+        *_diagnose(diagnose),
+        *_DIAGNOSIS,
+    ]
+    return [
+        _route(path, [(method, call) for p, method, call in table if p == path])
+        for path in dict.fromkeys(p for p, _, _ in table)
+    ]
+
+
+def _dev_mode(api: _Api) -> list[_Row]:
+    return [
         ("/chaos", "GET", api.chaos),
         ("/chaos", "POST", api.chaos_add),
         ("/chaos", "PUT", api.chaos_replace),
@@ -88,13 +101,6 @@ def routes(
         ("/conditions/{parameter}", "DELETE", api.condition_clear),
         ("/sessions", "GET", api.sessions),
         ("/sessions/{id}", "GET", api.session),
-        *_queue(QueueApi(admin, api.check_writable)),
-        *_diagnose(diagnose),
-        *_DIAGNOSIS,
-    ]
-    return [
-        _route(path, [(method, call) for p, method, call in table if p == path])
-        for path in dict.fromkeys(p for p, _, _ in table)
     ]
 
 

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -51,11 +52,9 @@ def create_app(
     """
     writable = dev or control or bool(password)
     pages = Pages(admin, writable=writable, language=language)
-    door = Middleware(
-        Guard, hosts=tuple(hosts), public_url=public_url, password=password, control=control, public=public_paths()
-    )
-    on_fault = _on_fault(pages)
-    endings: list[Callable[[], None]] = []
+    guard: dict[str, Any] = {"hosts": tuple(hosts), "public_url": public_url, "password": password, "control": control}
+    stopping = asyncio.Event()
+    endings: list[Callable[[], None]] = [stopping.set]
     app = Starlette(
         routes=[
             *_health(admin),
@@ -63,14 +62,21 @@ def create_app(
             *api.routes(admin, writable, near=dev or control, endings=endings),
             *pages.routes(),
             *Reference(public_url).routes(),
-            Mount("/static/reference", StaticFiles(directory=STATIC)),
-            Mount("/static", StaticFiles(directory=_HERE / "static")),
+            *_files(),
         ],
-        middleware=[door],
-        exception_handlers={PostroadError: on_fault, HTTPException: on_fault, Exception: on_fault},
+        middleware=[Middleware(Guard, public=public_paths(), **guard)],
+        exception_handlers=dict.fromkeys((PostroadError, HTTPException, Exception), _on_fault(pages)),
     )
-    app.state.endings = endings  # WebServer calls them before it stops
+    app.state.endings = endings
+    app.state.stopping = stopping
     return app
+
+
+def _files() -> list[Mount]:
+    return [
+        Mount("/static/reference", StaticFiles(directory=STATIC)),
+        Mount("/static", StaticFiles(directory=_HERE / "static")),
+    ]
 
 
 def _health(admin: Admin) -> list[Route]:
