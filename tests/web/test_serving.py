@@ -81,6 +81,26 @@ def test_a_long_wait_does_not_keep_the_server(run: Runner) -> None:
     run(guard(work))
 
 
+def test_who_follows_the_journal_is_answered_when_the_server_stops(
+    run: Runner, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        house = House()
+        server = WebServer(house.app, listen("127.0.0.1", 0))
+        await server.start()
+        assert isinstance(server.address, tuple)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.address[1]}", timeout=60) as client:
+            following = asyncio.create_task(client.get("/api/v1/log?after=7&wait=60"))
+            while not house.app.state.stopping._waiters:
+                await asyncio.sleep(0.005)
+            await server.close()
+            answer = await following
+            assert (answer.status_code, answer.json()["entries"], answer.json()["next"]) == (200, [], 7)
+
+    run(guard(work))
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_a_waiter_that_hangs_up_is_let_go(run: Runner) -> None:
     async def work() -> None:
         house = House()

@@ -130,6 +130,9 @@ class Server:
             case FileNotFoundError() | ConnectionRefusedError():
                 hint = "start one with: postroad serve (or name another with --state or --url)"
                 return Failure(Exit.UNAVAILABLE, f"no server is running at {self.name}", hint)
+            case http.client.RemoteDisconnected() | ConnectionResetError():
+                hint = "was it stopped just now? postroad status tells"
+                return Failure(Exit.PROTOCOL, f"{self.name} ended the connection without an answer", hint)
             case http.client.HTTPException() | ConnectionError():
                 return self._stranger(f"broke off or does not speak HTTP ({type(fault).__name__})")
             case OSError():

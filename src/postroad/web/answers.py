@@ -75,14 +75,15 @@ async def attachment_response(admin: Admin, message_id: str, text: str) -> Respo
 
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T | None:
-    """The outcome of ``work``; None when the client leaves before."""
+    """The outcome of ``work``; None when the client leaves before, or the server stops."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_left(request))
+    stopping = asyncio.ensure_future(request.app.state.stopping.wait())
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((working, leaving, stopping), return_when=asyncio.FIRST_COMPLETED)
         return working.result() if working.done() else None
     finally:
-        for task in (working, leaving):
+        for task in (working, leaving, stopping):
             task.cancel()
 
 
