@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import click
 import jsonschema
 import pytest
 import uvicorn
@@ -378,7 +379,36 @@ def test_what_came_while_a_person_thought_is_not_touched(
     monkeypatch.setattr("postroad.cli.queue.confirm", lambda question, sure: server.put("b@example.net"))
     refused = run("queue", "drop", "--all")
     assert refused.code == 69 and "2 recipients match now, not 1" in refused.err
+    assert "look again" in refused.err and "postroad serve" not in refused.err
     assert len(server.left()) == 2
+
+
+def test_an_age_of_many_days_is_a_number(run: Run, server: Running) -> None:
+    server.put("old@example.net", ago=14 * DAY)
+    server.put("young@example.net", ago=11 * DAY)
+    server.tried(server.put("x@example.org"))
+    found = run("queue", "list", "--older", "12d", "--json").document["recipients"]
+    assert [row["to"] for row in found] == ["old@example.net"]
+    assert run("queue", "list", "--older", "1036800.5", "--json").document["recipients"] == found
+    assert "x@example.org" in run("log", "--since", "30d").out
+
+
+def test_who_follows_the_log_of_a_server_that_stops_is_told(
+    run: Run, server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.tried(server.put("kana@example.net"))
+    (tmp_path / "spool").mkdir()
+    echo, shown = click.echo, list[object]()
+
+    def show(text: object = None, **options: object) -> None:
+        shown.append(text)
+        server.stop()
+        (tmp_path / "control.sock").unlink(missing_ok=True)
+        echo(text)
+
+    monkeypatch.setattr("postroad.cli.log.click.echo", show)
+    ended = run("log", "-f")
+    assert ended.code == 69 and "the server has stopped" in ended.err and len(shown) == 1
 
 
 def test_what_is_being_tried_is_said(run: Run, server: Running) -> None:

@@ -13,7 +13,7 @@ from postroad.cli.client import Server, server_options
 from postroad.cli.columns import as_document, cut, moment, terminal_width, width
 from postroad.cli.log_explain import explain_command
 from postroad.cli.outcome import Exit, Failure
-from postroad.cli.queue_options import Speech, language_option, schema_option, speech
+from postroad.cli.queue_options import Speech, language_option, plain_number, schema_option, speech
 from postroad.cli.queue_shown import reply_text, short
 from postroad.cli.queue_source import QueueSource
 from postroad.observe.printable import printable
@@ -65,7 +65,7 @@ def log_command(
     said = speech(lang)
     source = QueueSource(server)
     query: dict[str, object] = {"message": message, "to": to, "code": code, "limit": limit}
-    page = source.get("/log", {**query, "since": None if since is None else f"{since:g}"})
+    page = source.get("/log", {**query, "since": None if since is None else plain_number(since)})
     if follow and source.stopped:
         raise Failure(Exit.UNAVAILABLE, "no server is running, so nothing is added", "without -f its journal is shown")
     if source.stopped:
@@ -75,6 +75,9 @@ def log_command(
         click.echo(said.words["log"]["none"], err=True)
     while follow:
         page = source.get("/log", {**query, "after": page["next"], "wait": f"{_POLL:g}"}, patience=_POLL)
+        if source.stopped:  # its spool answers at once, and for ever
+            _show(page["entries"], said, as_json)
+            raise Failure(Exit.UNAVAILABLE, "the server has stopped", "postroad log shows what its journal has")
         _show(page["entries"], said, as_json)
 
 

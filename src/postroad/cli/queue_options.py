@@ -55,6 +55,11 @@ def between(begin: str, end: str) -> float:
         return 0.0
 
 
+def plain_number(value: float) -> str:
+    """A number of seconds as the API reads it: all of its digits, no exponent."""
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
 def filters(command: F) -> F:
     """The filters; the verb gets them as ``fields``, by the API's names."""
     import functools
@@ -62,7 +67,7 @@ def filters(command: F) -> F:
     @functools.wraps(command)
     def with_fields(*args: Any, **options: Any) -> Any:
         given = {name: options.pop(f"filter_{name}") for name in FILTERS}
-        fields = {name: f"{value:g}" if name == "older" else value for name, value in given.items() if value}
+        fields = {name: plain_number(value) if name == "older" else value for name, value in given.items() if value}
         return command(*args, fields=fields, **options)
 
     for option in reversed(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from postroad.cli.client import Server, segment
-from postroad.cli.outcome import Exit, Failure
+from postroad.cli.outcome import Failure
 
 Query = Mapping[str, object]
 
@@ -53,11 +53,16 @@ class QueueSource:
         try:
             return self._server.send("POST", "/queue/actions", body, patience=patience)
         except Failure as fault:
-            raise Failure(fault.exit, fault.message, _CHANGE) if fault.exit is Exit.UNAVAILABLE else fault from fault
+            raise Failure(fault.exit, fault.message, _CHANGE) if _nobody_runs(fault) else fault from fault
 
     def _left_behind(self, fault: Failure) -> Path:
         """The spool's folder; raises ``fault`` when a server answered, or none is there."""
         folder = self._server.path.parent / "spool" if self._server.path is not None else None
-        if fault.exit is not Exit.UNAVAILABLE or folder is None or not folder.is_dir():
+        if not _nobody_runs(fault) or folder is None or not folder.is_dir():
             raise fault
         return folder
+
+
+def _nobody_runs(fault: Failure) -> bool:
+    """Whether nobody took the question: a server that refuses, or breaks off, is there."""
+    return isinstance(fault.__cause__, FileNotFoundError | ConnectionRefusedError)
