@@ -383,6 +383,22 @@ def test_what_came_while_a_person_thought_is_not_touched(
     assert len(server.left()) == 2
 
 
+def test_no_other_is_dropped_than_those_that_were_counted(
+    run: Run, server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = server.put("a@example.net")
+    answering(monkeypatch, "y\n")
+
+    def think(question: str, sure: bool) -> None:
+        server.tried(counted, TAKEN, Outcome.DELIVERED)
+        server.house.clock.now += 60.0
+        server.put("b@example.net", ago=1.0)
+
+    monkeypatch.setattr("postroad.cli.queue.confirm", think)
+    assert run("queue", "drop", "--to", "@example.net").out == "nothing matches; nothing was done\n"
+    assert server.left() == ["b@example.net queued"]
+
+
 def test_an_age_of_many_days_is_a_number(run: Run, server: Running) -> None:
     server.put("old@example.net", ago=14 * DAY)
     server.put("young@example.net", ago=11 * DAY)

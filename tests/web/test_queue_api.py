@@ -528,9 +528,29 @@ def test_no_more_is_touched_than_was_agreed_to() -> None:
     run(work)
 
 
+def test_what_came_after_a_dry_run_is_left_alone() -> None:
+    async def work(house: QueueHouse, ask: Asker) -> None:
+        gone = await house.put("a@example.net", ago=2 * HOUR)
+        would = await ask.act("drop", all=True, dry_run=True)
+        await house.tried(gone, TAKEN, Outcome.DELIVERED)
+        house.clock.now += HOUR
+        await house.put("b@example.net", ago=10.0)
+        agreed = {"at_most": would["recipients"], "as_of": would["at"]}
+        assert (await ask.act("drop", all=True, **agreed))["recipients"] == 0
+        await house.put("c@example.net", ago=2 * HOUR)  # not three hours old when they were counted
+        older = await ask.act("drop", filter={"older": "7200"}, **agreed)
+        assert older["recipients"] == 0
+        assert (await ask.get("/queue"))["matching"]["recipients"] == 2
+
+    run(work)
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
+        ({"action": "drop", "all": True, "as_of": "yesterday"}, "`as_of` must be a moment with its zone"),
+        ({"action": "drop", "all": True, "as_of": "2026-11-24T05:31:46"}, "`as_of` must be a moment with its zone"),
+        ({"action": "drop", "as_of": "2026-11-24T05:31:46Z"}, "nothing says which messages are meant"),
         ({"action": "flush", "all": True}, "no action `flush` known: retry, hold"),
         ({"all": True}, "no action ``"),
         ({"action": "retry"}, "nothing says which messages are meant"),

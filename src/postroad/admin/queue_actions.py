@@ -57,6 +57,8 @@ class Done:
 
     action: str
     dry_run: bool
+    at: float
+    """When they were counted (seconds since the epoch)."""
     recipients: int = 0
     busy: int = 0
     """Left alone, since they are being tried now."""
@@ -87,7 +89,7 @@ class QueueActions:
         if action == "bounce" and self._bouncer is None:
             raise PostroadError("nothing is delivered here, so nobody can be told", "postroad queue drop")
         wanted = (await self._desk.named(wanted)).within(ACTIONS[action])
-        done = Done(action, dry_run)
+        done = Done(action, dry_run, self._clock.wall())
         await self._count(wanted, done)
         _agreed(done.recipients, at_most)
         if not dry_run and done.recipients:

@@ -73,6 +73,11 @@ class QueueFilter:
                 ids=self.ids,
             )
 
+    def as_of(self, moment: float) -> QueueFilter:
+        """The same, without what came later (seconds since the epoch)."""
+        before = moment if self.received_before is None else min(self.received_before, moment)
+        return replace(self, received_before=before)
+
     def within(self, states: frozenset[RecipientState]) -> QueueFilter:
         """The same, for these states at the most."""
         return replace(self, states=self.states & states)

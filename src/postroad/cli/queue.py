@@ -159,7 +159,7 @@ def _done(source: QueueSource, action: str, body: dict[str, Any], said: Speech, 
         if would["recipients"]:
             click.echo("\n".join(shown.done(would, said)), err=True)
             confirm(said.waiting.counted("ask", action, would["recipients"]) + "?", yes)
-        body = {**body, "at_most": would["recipients"]}
+        body = {**body, "at_most": would["recipients"], "as_of": would["at"]}
     return source.act(body, _PATIENCE)
 
 

@@ -4,18 +4,20 @@
 |---|---|---|
 | GET /api/v1/queue | filters, id, after, limit | ``postroad.queue/1`` |
 | GET /api/v1/queue/groups | filters, by (destination, reply), limit | ``postroad.queue.groups/1`` |
-| POST /api/v1/queue/actions | ``{"action", "ids", "filter": {…}, "all", "dry_run", "at_most", "note"}`` | ``postroad.queue.action/1`` |
+| POST /api/v1/queue/actions | ``{"action", "ids", "filter": {…}, "all", "dry_run", "as_of", "at_most", "note"}`` | ``postroad.queue.action/1`` |
 | GET /api/v1/queue/{id} | transcripts | ``postroad.queue.message/1`` |
 | GET /api/v1/queue/{id}/raw | download | the message itself |
 | GET /api/v1/queue/{id}/why | lang | ``postroad.queue.why/1`` |
 | GET /api/v1/log | message, to, code, since (seconds ago), after, limit, wait | ``{"schema", "entries": [postroad.log/1], "next"}`` |
 
-Filters: to, from, destination, code, reason, state, older. An id may be a part: its beginning or its end.
+Filters: to, from, destination, code, reason, state, older. An id may be a part: its beginning or its end. ``as_of`` is
+the ``at`` of a dry run: mail that came later is left alone, and ages are those of that moment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -35,7 +37,7 @@ from postroad.web.requests import check_query, flag, json_body, number, seconds,
 _MAX_ROWS: Final = 1_000
 _MAX_IDS: Final = 1_000
 _YEAR: Final = 366 * 86_400.0
-_BODY: Final = ("action", "ids", "filter", "all", "dry_run", "at_most", "note")
+_BODY: Final = ("action", "ids", "filter", "all", "dry_run", "as_of", "at_most", "note")
 
 
 class QueueApi:
@@ -68,9 +70,12 @@ class QueueApi:
         self._check_writable()
         given = await json_body(request)
         ids, filter_, at_most = _read_body(given)
-        wanted = read_filter(filter_, ids, self._desk.clock.wall(), self._desk.rules)
+        as_of = _read_moment(given["as_of"]) if "as_of" in given else None
+        now = self._desk.clock.wall()
+        wanted = read_filter(filter_, ids, now if as_of is None else min(as_of, now), self._desk.rules)
         if not wanted.narrows and given.get("all") is not True:
             raise Refusal(400, "nothing says which messages are meant", "give ids, a filter, or all (--all)")
+        wanted = wanted if as_of is None else wanted.as_of(as_of)
         try:
             done = await self._admin.queue_actions.act(
                 given.get("action", ""),
@@ -156,3 +161,16 @@ def _read_body(given: Mapping[str, Any]) -> tuple[list[str], dict[str, str], int
         if name in given and not isinstance(given[name], kind):
             raise Refusal(400, f"`{name}` must be {'a text' if kind is str else 'true or false'}")
     return ids, filter_, at_most
+
+
+def _read_moment(value: object) -> float:
+    """A moment as the API writes them, in seconds since the epoch; raises Refusal."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Refusal(
+            400, "`as_of` must be a moment with its zone", '"2026-11-24T05:31:46.123Z", the `at` of a dry run'
+        )
+    return moment.timestamp()

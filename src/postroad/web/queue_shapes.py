@@ -81,11 +81,12 @@ def groups_shape(by: str, groups: list[QueueGroup], now: float) -> Json:
 
 
 def done_shape(done: Done) -> Json:
-    """``{"schema", "action", "dry_run", "recipients", "destinations", "busy", "examples": [{"id", "to"}]}``."""
+    """``{"schema", "action", "dry_run", "at", "recipients", "destinations", "busy", "examples": [{"id", "to"}]}``."""
     return {
         "schema": "postroad.queue.action/1",
         "action": done.action,
         "dry_run": done.dry_run,
+        "at": stamp(done.at),
         "recipients": done.recipients,
         "destinations": len(done.destinations),
         "busy": done.busy,
