@@ -293,3 +293,23 @@ def test_mail_whose_site_cannot_be_found_goes_back_also_when_we_are_stopping() -
         assert house.runner.under_way == 0
 
     run(work())
+
+
+def test_a_runner_that_was_stopped_leaves_alone_what_its_successor_claimed() -> None:
+    async def work() -> None:
+        house = LentHouse(Way())
+        house.runner.start()
+        await house.runner.stop()
+        next_one = House(Way(), spool=house.spool)
+        next_one.runner.start()
+        await until(lambda: not next_one.runner._look)
+        gate = next_one.way.gate = asyncio.Event()
+        message = await keep(house.spool, "bob@example.com")
+        await until(lambda: next_one.way.came)
+        await turns()
+        assert "settle" not in house.spool.calls
+        gate.set()
+        assert (await next_one.settled(message)).state is RecipientState.DELIVERED
+        await next_one.runner.stop()
+
+    run(work())

@@ -216,7 +216,10 @@ class Runner:
         self._claimed[draft.id] = None
         return self._limits.lease
 
-    def _enter_claimed(self, batches: Sequence[Batch]) -> None:
+    def _enter_claimed(self, leased: Sequence[Batch]) -> None:
+        batches = [batch for batch in leased if batch.message.id in self._claimed]  # a runner after us has its own
+        if not batches:
+            return
         if self._stopping:
             task = asyncio.get_running_loop().create_task(self._leases.give_back(batches), name="give back claims")
             self._returns.add(task)
