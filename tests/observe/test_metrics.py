@@ -20,8 +20,8 @@ def scraped(metrics: Metrics, figures: Figures = FIGURES) -> dict[tuple[str, tup
     }
 
 
-def entry(seconds: float, *results: Result, steps: tuple[Step, ...] = ()) -> JournalEntry:
-    attempt = Attempt(1.0, seconds, "mx", "mx.example", results, steps=steps)
+def entry(seconds: float, *results: Result, steps: tuple[Step, ...] = (), route: str = "mx") -> JournalEntry:
+    attempt = Attempt(1.0, seconds, route, "mx.example" if route else "", results, steps=steps)
     return JournalEntry(1, MessageId("0-a"), "a@b.example", {0: "c@d.example"}, attempt)
 
 
@@ -35,6 +35,22 @@ def test_replies_said_are_counted_by_command() -> None:
     labels = (("code", "455"), ("direction", "said"), ("enhanced", "4.5.4"), ("verb", "MAIL"))
     assert found[name, labels] == 3
     assert found[name, (("code", "220"), ("direction", "said"), ("enhanced", ""), ("verb", "CONNECT"))] == 1
+
+
+def test_what_an_operator_does_is_no_attempt() -> None:
+    metrics = Metrics()
+    held = Result(0, Outcome.HELD, note="held by the operator")
+    released = Result(0, Outcome.DEFERRED, note="released", next_due=2.0)
+    killed = Result(0, Outcome.DEFERRED, next_due=2.0, uncertain=True)
+    given_up = Result(0, Outcome.FAILED, note="given up by the operator")
+    metrics.settled([entry(0.0, one, route="") for one in (held, released, killed, given_up)])
+    found = scraped(metrics)
+    assert found["postroad_delivery_seconds_count", ()] == 0
+    name = "postroad_delivery_attempts_total"
+    assert {labels: count for (family, labels), count in found.items() if family == name} == {
+        (("outcome", "deferred"),): 1,  # the one that a killed process was at
+        (("outcome", "failed"),): 1,
+    }
 
 
 def test_attempts_tell_outcome_time_steps_and_doubt() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from postroad.envelope import JournalEntry, Result
+from postroad.envelope import JournalEntry, Outcome, Result
 from postroad.replies import Reply
 
 if TYPE_CHECKING:
@@ -66,17 +66,19 @@ class Metrics:
         self._sessions[listener, "yes" if tls else "no"] += 1
 
     def settled(self, entries: Sequence[JournalEntry]) -> None:
-        """Attempts that were recorded."""
+        """Attempts that were recorded; who was held, released or given up without one took no time."""
         for entry in entries:
             attempt = entry.attempt
-            self._buckets[bisect_left(_BUCKETS, attempt.seconds)] += 1
-            self._seconds += attempt.seconds
+            if attempt.route:
+                self._buckets[bisect_left(_BUCKETS, attempt.seconds)] += 1
+                self._seconds += attempt.seconds
             for step in attempt.steps:
                 self._steps[step.action] += 1
                 if step.reply is not None:
                     self._reply("heard", step.command, step.reply)
             for result in attempt.results:
-                self._attempts[result.outcome.value] += 1
+                if attempt.route or result.uncertain or result.outcome is Outcome.FAILED:
+                    self._attempts[result.outcome.value] += 1
                 self._uncertain += result.uncertain
             for stage, reply in _heard(attempt.results):
                 self._reply("heard", stage, reply)
