@@ -77,9 +77,11 @@ class WebServer:
         if self._task is None:
             self._socket.close()
             return
+        self._server.should_exit = True
+        while self._socket.fileno() >= 0 and not self._task.done():  # then who is let go cannot come in again
+            await asyncio.sleep(0.005)
         for end in self._endings:  # streams that would go on for ever
             end()
-        self._server.should_exit = True
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
         self._task = None
