@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,18 @@ _BACKLOG: Final = 256
 class _Server(uvicorn.Server):
     """uvicorn without its hands on our signals."""
 
+    def __init__(self, config: uvicorn.Config, endings: Iterable[Callable[[], None]]) -> None:
+        super().__init__(config)
+        self._endings = endings
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the answers that would go on for ever, when nobody can come in again any more."""
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
+        for end in self._endings:
+            end()
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave them alone."""
@@ -39,7 +51,6 @@ class WebServer:
 
     def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
         self._socket = listening
-        self._endings = getattr(getattr(app, "state", None), "endings", ())
         name = listening.getsockname()
         self.address: tuple[str, int] | str = name if isinstance(name, str) else (name[0], name[1])
         """Host and port, or the path of a Unix socket."""
@@ -60,7 +71,7 @@ class WebServer:
             timeout_graceful_shutdown=GRACE,
             h11_max_incomplete_event_size=64 * 1024,
         )
-        self._server = _Server(config)
+        self._server = _Server(config, getattr(getattr(app, "state", None), "endings", ()))
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -78,10 +89,6 @@ class WebServer:
             self._socket.close()
             return
         self._server.should_exit = True
-        while self._socket.fileno() >= 0 and not self._task.done():  # then who is let go cannot come in again
-            await asyncio.sleep(0.005)
-        for end in self._endings:  # streams that would go on for ever
-            end()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
         self._task = None
