@@ -250,6 +250,28 @@ def test_a_maildir_that_cannot_be_written_keeps_its_path_to_itself() -> None:
     assert "could not be written into the mailbox" in " ".join(found.text.split())
 
 
+@pytest.mark.parametrize(
+    ("mail", "request_"),
+    [
+        ("HOLDFOR=7200", "for;7200"),
+        ("HOLDUNTIL=2099-01-01T09:00:00Z", "until;2099-01-01T09:00:00Z"),
+        ("SIZE=9", None),
+        ("HOLDFOR=soon", None),
+    ],
+)
+def test_a_request_to_hold_the_message_is_repeated(mail: str, request_: str | None) -> None:
+    """RFC 4865 section 5.1.2."""
+    fields = Post(parameters=mail).report(failed()).status[0]
+    assert fields.get("future-release-request") == request_ and "arrival-date" in fields
+
+
+def test_the_time_that_the_sender_had_it_held_is_not_time_for_which_it_was_tried() -> None:
+    """The message came five hours ago and might leave two hours ago."""
+    expired = failed(reply=BUSY, expired=True)
+    assert "tried for 2 hours without" in Post(parameters="HOLDFOR=10800").report(expired).text
+    assert "tried for 5 hours without" in Post().report(expired).text
+
+
 def test_a_delay_tells_how_long_we_try() -> None:
     found = Post(retry_until=lambda message, recipient: START + 86_400).report(late())
     assert found.status[1]["will-retry-until"] == "Tue, 13 Jan 1970 13:46:40 +0000"

@@ -100,6 +100,27 @@ def test_a_name_that_is_not_fully_qualified_is_not_of_the_dns() -> None:
     assert written(hostname="box").status[0]["reporting-mta"] == "x-local-hostname; box"
 
 
+@pytest.mark.parametrize(
+    ("host", "literal"),
+    [
+        ("192.0.2.1:25", "[192.0.2.1]"),
+        ("192.0.2.1 [192.0.2.1]:25", "[192.0.2.1]"),
+        ("[192.0.2.1]:25", "[192.0.2.1]"),
+        ("[2001:db8::1]:25", "[IPv6:2001:db8::1]"),
+        ("[IPv6:2001:db8::1] [2001:db8::1]:25", "[IPv6:2001:db8::1]"),
+        ("2001:db8::1", "[IPv6:2001:db8::1]"),
+    ],
+)
+def test_an_address_is_a_literal_of_the_type_dns(host: str, literal: str) -> None:
+    """RFC 3464 section 2.1.2, RFC 5321 section 4.1.3."""
+    assert written(refused(host=host)).status[1]["remote-mta"] == f"dns; {literal}"
+
+
+def test_our_own_name_may_be_an_address() -> None:
+    assert written(hostname="[IPv6:2001:db8::1]").status[0]["reporting-mta"] == "dns; [IPv6:2001:db8::1]"
+    assert written(hostname="[192.0.2.1]").status[0]["reporting-mta"] == "dns; [192.0.2.1]"
+
+
 @pytest.mark.parametrize("hello", ["a b", "[no", "evil\r\nAction: delivered", "名前.example", ""])
 def test_a_hello_that_is_no_name_is_not_repeated(hello: str) -> None:
     assert "received-from-mta" not in written(hello=hello, peer="192.0.2.1:1").status[0]

@@ -182,6 +182,8 @@ class Notifier:
             hello=message.origin.hello,
             peer=message.origin.peer,
             deliver_by=first.deliver_by,
+            future_release=first.future_release,
+            released_at=first.released_at,
             double=addressee.double,
         )
         # Of a report to the postmaster nobody hears any more (RFC 3461 section 6.1): this ends every loop.

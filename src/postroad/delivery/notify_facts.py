@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from postroad.envelope import Attempt, Recipient, Result, Step, StoredMessage
@@ -15,10 +16,12 @@ from postroad.smtp.commands import read_parameters
 from postroad.smtp.extensions import DSN, deliver_by
 from postroad.smtp.extensions.deliverby import BY, DeliverBy
 from postroad.smtp.extensions.dsn import ENVID, NOTIFY, ORCPT, RET, Notify, OriginalRecipient, Ret
-from postroad.smtp.parameters import ExtensionSet, Given, Traits
+from postroad.smtp.extensions.futurerelease import HOLDFOR, HOLDUNTIL, held_for
+from postroad.smtp.parameters import Extension, ExtensionSet, Given, Traits
 from postroad.smtp.states import Verb
 
-_KNOWN: Final = ExtensionSet((DSN, deliver_by()))
+_HELD: Final = Extension("FUTURERELEASE", "RFC 4865", (HOLDFOR, HOLDUNTIL))
+_KNOWN: Final = ExtensionSet((DSN, deliver_by(), _HELD))
 _ANYBODY: Final = Traits()
 #: Parameters whose loss the sender is told of.
 _TOLD: Final = ("RET", "ENVID", "NOTIFY", "ORCPT", "BY")
@@ -39,6 +42,10 @@ class Wishes:
     by: DeliverBy | None
     deliver_by: float | None
     """Seconds since the epoch."""
+    future_release: str
+    """What RFC 4865 section 5.1.2 repeats of HOLDFOR or HOLDUNTIL; empty when neither was given."""
+    released_at: float
+    """Seconds since the epoch: when it was first allowed to leave."""
     mail: tuple[str, ...]
     """Keywords that came with MAIL."""
     rcpt: tuple[str, ...]
@@ -83,11 +90,27 @@ def wishes_of(message: StoredMessage, recipient: Recipient, attempt: Attempt) ->
         envelope_id=mail.get(ENVID) or "",
         by=by,
         deliver_by=None if by is None else message.received_at + by.seconds,
+        future_release=_future_release(mail),
+        released_at=message.received_at + _held_for(mail, message.received_at),
         mail=_keywords(message.parameters),
         rcpt=_keywords(recipient.parameters),
         attempt=attempt,
         steps=tuple(s for s in attempt.steps if not s.recipients or recipient.number in s.recipients),
     )
+
+
+def _future_release(mail: Given) -> str:
+    interval, moment = mail.get(HOLDFOR), mail.get(HOLDUNTIL)
+    if interval is not None:
+        return f"for;{HOLDFOR.encode(interval)}"
+    return "" if moment is None else f"until;{HOLDUNTIL.encode(moment)}"
+
+
+def _held_for(mail: Given, received_at: float) -> float:
+    """Seconds."""
+    if HOLDFOR not in mail and HOLDUNTIL not in mail:
+        return 0.0
+    return held_for(mail, datetime.fromtimestamp(received_at, UTC)).total_seconds()
 
 
 def _given(text: str, command: Verb) -> Given:

@@ -7,7 +7,7 @@ bounded size in 7-bit lines; only a report to an address that is not ASCII is UT
 from __future__ import annotations
 
 from postroad.message.report_facts import Kind, Report, Returned
-from postroad.message.report_octets import header_text, plain, quoted_printable, text_part
+from postroad.message.report_octets import header_text, plain, text_part
 from postroad.message.report_original import message_id, returned_part
 from postroad.message.report_status import delivery_status
 from postroad.message.report_words import subject, text
@@ -64,9 +64,7 @@ def _status(report: Report) -> bytes:
     octets = delivery_status(report)
     if octets.isascii():
         return _part("Delivery report", "message/delivery-status", "7bit", octets)
-    if report.utf8:
-        return _part("Delivery report", "message/global-delivery-status", "8bit", octets)
-    return _part("Delivery report", "message/global-delivery-status", "quoted-printable", quoted_printable(octets))
+    return _part("Delivery report", "message/global-delivery-status", "8bit", octets)  # of a report.utf8 alone
 
 
 def _returned(report: Report) -> bytes:

@@ -130,6 +130,10 @@ class Report:
     """Its address and port."""
     deliver_by: float | None = None
     """Seconds since the epoch (RFC 2852)."""
+    future_release: str = ""
+    """``for;3600`` or ``until;2026-11-24T12:00:00Z``: how the sender had it held at first (RFC 4865 section 5.1.2)."""
+    released_at: float | None = None
+    """Seconds since the epoch when it was first allowed to leave; None: at its arrival."""
     double: bool = False
     """For the postmaster: the message had no return address."""
 

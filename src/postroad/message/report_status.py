@@ -6,6 +6,7 @@ Each field is one line, only the lines of a reply are continued; nothing of a pe
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from postroad.address import parse_domain
@@ -43,13 +44,16 @@ def _field(name: str, value: str) -> str:
 def _of_message(report: Report) -> list[str]:
     fields = [_field("Original-Envelope-Id", plain(report.envelope_id, 100))] if report.envelope_id else []
     # RFC 3461 section 6.3 (b): "dns" is for a fully-qualified name only.
-    kind = "dns" if "." in report.hostname else "x-local-hostname"
-    fields.append(_field("Reporting-MTA", f"{kind}; {plain(report.hostname, 255)}"))
+    name = mta_name(report.hostname)
+    kind = "dns" if "." in name or name.startswith("[") else "x-local-hostname"
+    fields.append(_field("Reporting-MTA", f"{kind}; {name or plain(report.hostname, 255)}"))
     if received_from := _received_from(report.hello, report.peer):
         fields.append(_field("Received-From-MTA", received_from))
     fields.append(_field("Arrival-Date", date_time(report.arrived_at)))
     if report.deliver_by is not None:
         fields.append(_field("Deliver-By-Date", date_time(report.deliver_by)))
+    if report.future_release:
+        fields.append(_field("Future-Release-Request", plain(report.future_release, 60)))
     fields.append(_field("X-Postroad-Message-Id", plain(report.message_id, 80)))
     return fields
 
@@ -62,15 +66,28 @@ def _received_from(hello: str, peer: str) -> str:
 
 
 def mta_name(host: str) -> str:
-    """The name or literal that ``host`` (``mx.example.net [192.0.2.1]:25``) begins with; empty when it is none."""
+    """The name that ``host`` (``mx.example.net [192.0.2.1]:25``) begins with; empty when it is none.
+
+    An address is given as the literal that type ``dns`` wants (RFC 3464 section 2.1.2, RFC 5321 section 4.1.3).
+    """
     word = host.partition(" ")[0]
     for candidate in (word, word.rpartition(":")[0]):
+        if literal := _literal(candidate):
+            return literal
         try:
             if candidate.isascii():
                 return parse_domain(candidate)
         except AddressSyntaxError:
             continue
     return ""
+
+
+def _literal(text: str) -> str:
+    try:
+        address = ip_address(text.strip("[]").removeprefix("IPv6:"))
+    except ValueError:
+        return ""
+    return f"[IPv6:{address}]" if isinstance(address, IPv6Address) else f"[{address}]"
 
 
 def _of_recipient(report: Report, one: Reported, room: int) -> list[str]:

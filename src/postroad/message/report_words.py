@@ -176,7 +176,9 @@ class _Section:
             self._paragraph(what["uncertain_failed" if failed else "uncertain"], _INDENT)
 
     def _tried(self, which: str) -> str:
-        return self._say["what"][which].format(time=self._time(self._report.now - self._report.arrived_at))
+        report = self._report
+        begun = report.arrived_at if report.released_at is None else report.released_at
+        return self._say["what"][which].format(time=self._time(report.now - begun))
 
     def _time(self, seconds: float) -> str:
         say, minutes = self._say["time"], max(1, round(seconds / 60))
