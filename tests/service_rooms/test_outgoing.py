@@ -81,3 +81,9 @@ def test_who_accepts_mail_knows_what_is_held() -> None:
 def test_nothing_leaves_in_dev_mode() -> None:
     found = routes(load_text('state = "/srv/p"\n[dev]\n', "t"), {})
     assert isinstance(found.default, Hold) and list(found) == []
+
+
+def test_a_login_of_one_domain_is_for_the_host_of_all_mail() -> None:
+    own = '[[destination]]\nname = "own.example"\naccount = "them"\npassword_file = "/etc/them"\n'
+    found = route(SMARTHOST + own, "own.example")
+    assert found == Smtp("smart.example", 587, tls=UseTls.REQUIRED, login=Login("them", "sesame"))

@@ -18,6 +18,7 @@ BEFORE = 'hostname = "h.example"\nstate = "/tmp/s"\n[mx]\nlisten = ["127.0.0.1:2
         (BEFORE + '[submission]\nlisten = ["127.0.0.1:2587"]\n', "[submission] listen"),
         (BEFORE + '[web]\nlisten = ["127.0.0.1:8025"]\n', "[web]"),
         (BEFORE.replace("/tmp/s", "/tmp/t"), "state"),
+        (BEFORE.replace("h.example", "i.example"), "hostname"),
         ('user = "mail"\n' + BEFORE, "user"),
         (BEFORE + '[outbound]\nresolver = ["192.0.2.1"]\n', "outbound.resolver"),
         (BEFORE + "[outbound]\nconnections_per_site = 3\n", "outbound.connections_per_site"),

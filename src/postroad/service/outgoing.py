@@ -33,8 +33,9 @@ def routes(settings: Settings, passwords: Passwords) -> Routes:
         named[domain.name] = _route(domain.deliver, domain.terms.tls or outbound.tls)
     for one in settings.destinations:
         tls = one.terms.tls or outbound.tls
-        if one.via:
-            named[one.name] = _route(one.via, tls, one.account, passwords.get(one.password_file or Path()))
+        if one.via or one.account:
+            via, password = one.via or outbound.via, passwords.get(one.password_file or Path())
+            named[one.name] = _route(via, tls, one.account, password)
         else:
             named[one.name] = _with_tls(default, tls)
     return Routes(named, default)

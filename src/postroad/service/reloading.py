@@ -18,6 +18,7 @@ def refuse_what_needs_a_restart(before: Settings, now: Settings) -> None:
 
 def _fixed(before: Settings, now: Settings) -> list[tuple[str, object, object]]:
     fixed: list[tuple[str, object, object]] = [
+        ("hostname", before.hostname, now.hostname),  # delivery and its reports bear it
         ("state", before.state, now.state),
         ("user", before.user, now.user),
         ("[tls]", before.tls, now.tls),  # the files themselves may be other ones
