@@ -132,7 +132,8 @@ def test_what_is_asked_is_read_strictly(in_house: Callable[..., None]) -> None:
     in_house(work)
 
 
-def test_no_dialling_of_what_is_near_for_others(in_house: Callable[..., None]) -> None:
+@pytest.mark.parametrize("dev", [False, True])
+def test_no_dialling_of_what_is_near_for_others(in_house: Callable[..., None], dev: bool) -> None:
     """Behind a password the API is for the operator's colleagues: public addresses and ports of mail only."""
 
     async def work(house: House, client: httpx.AsyncClient) -> None:
@@ -145,7 +146,7 @@ def test_no_dialling_of_what_is_near_for_others(in_house: Callable[..., None]) -
             assert [one["id"] for one in found["findings"]] == ["name.not-dialled"]
             assert found["hosts"] == []
 
-    in_house(work, dev=False, password="secret")
+    in_house(work, dev=dev, password="secret")
 
 
 def test_nothing_is_dialled_where_nothing_may_be_changed(in_house: Callable[..., None]) -> None:

@@ -65,9 +65,9 @@ _FILE: Final = click.Path(path_type=Path)
 def diagnose_command(**given: Any) -> int:
     """Look at a mail server: connect, 220, EHLO, TLS, certificate, names; of a domain also MX, SPF, DKIM and DMARC.
 
-    Nothing is ever sent: the look ends before DATA. When there is no 220, the report says which kind of silence it is,
-    what would disprove that, who has to act, and the next command. The exit code is 0, or 1 when something was found of
-    the level of --fail-on.
+    No mail is ever sent: the look ends before DATA. When there is no 220, the report says which kind of silence it is,
+    what would disprove that, who has to act, and the next command. The exit code is 0; 1 when something was found of the
+    level of --fail-on; 64 or 66 when the command itself could not be understood or a file is missing.
     """
     if given["schema"]:
         print((Path(postroad.__file__).parent / "reference" / "schemas" / "diagnosis.json").read_text("utf-8"))

@@ -59,7 +59,7 @@ def create_app(
         routes=[
             *_health(admin),
             *(metrics.routes(exposition) if exposition is not None else ()),
-            *api.routes(admin, writable, near=dev or control, endings=endings),
+            *api.routes(admin, writable, near=control or (dev and not password), endings=endings),
             *pages.routes(),
             *Reference(public_url).routes(),
             *_files(),
