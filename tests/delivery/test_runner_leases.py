@@ -253,7 +253,7 @@ def test_what_was_claimed_and_is_durable_after_the_stop_is_given_back(kind: str,
         await until(lambda: not house.runner._look)
         kept = asyncio.create_task(keep(house.spool, "bob@example.com"))
         await asyncio.sleep(0)
-        assert len(house.runner._claimed) == 1
+        assert len(house.runner._claims) == 1
         await house.runner.stop()
         message = await kept
         assert house.way.came == []

@@ -78,7 +78,7 @@ class World:
         """The process is gone in the middle of it all; the disk has what was on its way to it."""
         runner, self.crashed = self.runner, True
         runner._stopping = "killed"
-        tasks = [job.task for job in runner._lanes] + [runner._loop_task, *runner._entrance._look_ups, *runner._returns]
+        tasks = [job.task for job in runner._lanes] + [runner._loop_task, *runner._entrance._look_ups, *runner._claims.returns]
         for task in tasks:
             if task is not None:
                 task.cancel()
@@ -243,7 +243,7 @@ async def check(world: World) -> None:
     assert len(reports) == owed
     assert max(hosts.most.values(), default=0) <= LIMITS.per_site
     assert world.most <= LIMITS.leases + 10
-    assert not runner._claimed and not runner._entrance._sought and not runner._entrance._look_ups
+    assert not runner._claims and not runner._entrance._sought and not runner._entrance._look_ups
     assert not runner._entrance.has_chores
 
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from postroad.clock import Clock
 from postroad.delivery.backoff import USUAL, Patience
+from postroad.delivery.claims import Claims
 from postroad.delivery.entrance import Entrance
 from postroad.delivery.lane import Job, RunnerLimits, Turn
 from postroad.delivery.lanes import Lanes
@@ -95,10 +96,7 @@ class Runner:
         self._stopping = ""
         self._stop = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
-        self._claimed: dict[MessageId, None] = {}
-        self._claims_over = asyncio.Event()
-        self._returns: set[asyncio.Task[None]] = set()
-        """Give back what was claimed before we stopped, and durable afterwards."""
+        self._claims = Claims(self._leases)
         self._listen()
 
     # --- what the service does
@@ -159,10 +157,8 @@ class Runner:
         if self._loop_task is not None:
             await self._loop_task
             self._loop_task = None
-        if self._claimed:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._claims_over.wait(), seconds)
-        running = {job.task for job in self._lanes if job.task is not None} | self._returns
+        await self._claims.settled(seconds)
+        running = {job.task for job in self._lanes if job.task is not None} | self._claims.returns
         if running:
             _, running = await asyncio.wait(running, timeout=seconds)
         transports = set(self._worker.transports.values())
@@ -196,14 +192,13 @@ class Runner:
     def _listen(self) -> None:
         self._spool.on_accepted(self._accepted)
         self._spool.on_accepting(self._claim)
-        self._spool.on_claimed(self._enter_claimed, self._forget_claims)
+        self._spool.on_claimed(self._enter_claimed, self._claims.forget)
 
     def _accepted(self, drafts: Sequence[Draft]) -> None:
-        claimed = self._claimed
         for draft in drafts:
             self._overdue.remember(draft)
-            if draft.id in claimed:
-                self._forget_claims((draft,))
+            if draft.id in self._claims:
+                self._claims.forget((draft,))
             elif not self._look and self._entrance.could_go(draft):
                 self.wake()
 
@@ -213,17 +208,13 @@ class Runner:
             return None
         if not self._entrance.has_room(draft):
             return None
-        self._claimed[draft.id] = None
+        self._claims.add(draft.id)
         return self._limits.lease
 
     def _enter_claimed(self, leased: Sequence[Batch]) -> None:
-        batches = [batch for batch in leased if batch.message.id in self._claimed]  # a runner after us has its own
-        if not batches:
-            return
-        if self._stopping:
-            task = asyncio.get_running_loop().create_task(self._leases.give_back(batches), name="give back claims")
-            self._returns.add(task)
-            task.add_done_callback(self._returns.discard)
+        batches = self._claims.ours(leased)
+        if self._stopping and batches:
+            self._claims.give_back(batches)
             return
         for batch in batches:
             self._entrance.enter(batch)
@@ -240,12 +231,6 @@ class Runner:
         self._begin()
         if self._entrance.has_chores:
             self._wakeup.set()
-
-    def _forget_claims(self, drafts: Sequence[Draft]) -> None:
-        for draft in drafts:
-            self._claimed.pop(draft.id, None)
-        if self._stopping and not self._claimed:
-            self._claims_over.set()
 
     # --- the loop
 
