@@ -16,9 +16,10 @@ from postroad.spool.schema import INSERT_LINE, QUEUED, STATES
 
 #: Rows of one INSERT.
 _ROWS: Final = (32, 16, 8, 4, 2, 1)
-_CLOSED: Final = tuple(
-    f"DELETE FROM {table} WHERE {key} IN (SELECT value FROM json_each(?))"
-    for table, key in (("recipient", "message"), ("content", "sequence"), ("message", "sequence"))
+_DELETE: Final = (
+    "DELETE FROM recipient WHERE message IN (SELECT value FROM json_each(?))",
+    "DELETE FROM content WHERE sequence IN (SELECT value FROM json_each(?))",
+    "DELETE FROM message WHERE sequence IN (SELECT value FROM json_each(?))",
 )
 
 
@@ -101,7 +102,7 @@ class Transaction:
             return
         insert(self.connection, INSERT_LINE, self._lines)
         sequences = f"[{','.join(map(str, self._closed))}]"
-        for statement in _CLOSED:
+        for statement in _DELETE:
             self.execute(statement, (sequences,))
         if self.counts.sequence in self._closed:
             self.remember("sequence", self.counts.sequence)
