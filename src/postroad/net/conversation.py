@@ -56,12 +56,15 @@ class Conversation(asyncio.Protocol):
 
     async def event(self) -> ClientEvent:
         """The next event but NEED_DATA; raises Fault when the host keeps us waiting, RemoteProtocolError."""
-        while True:
-            event = self.engine.next_event()
-            self.flush()
-            if event is not NEED_DATA:
-                return event
+        while (event := self.next_event()) is NEED_DATA:
             await self.wait()
+        return event
+
+    def next_event(self) -> ClientEvent:
+        """The next event that was heard already, or NEED_DATA: ``wait`` then; raises RemoteProtocolError."""
+        event = self.engine.next_event()
+        self.flush()
+        return event
 
     async def wait(self) -> None:
         """Until octets came, the buffer drained or the connection was lost; raises Fault at the deadline."""

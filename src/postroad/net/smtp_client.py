@@ -126,8 +126,10 @@ class SmtpClient:
             while not transaction.is_over:
                 if transaction.wants_content:
                     await self._send_content(transaction, letter.content)
+                elif (event := line.next_event()) is NEED_DATA:
+                    await line.wait()
                 else:
-                    transaction.hear(await line.event())
+                    transaction.hear(event)
         except (Fault, RemoteProtocolError) as fault:
             transaction.fail(fault.message)
             self.abort()

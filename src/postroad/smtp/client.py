@@ -133,6 +133,8 @@ class ClientEngine:
 
     def data_to_send(self) -> bytes:
         """What to write now, once."""
+        if not self._out:
+            return b""
         data = b"".join(self._out)
         self._out.clear()
         return data

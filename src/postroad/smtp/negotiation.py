@@ -40,6 +40,7 @@ _SPLITS: Final = 5
 #: Seconds; nobody keeps a connection longer for a 455.
 _LONGEST_WAIT: Final = 30.0
 
+_PLAIN: Final = Request()
 _COMMANDS: Final = {Stage.MAIL: Verb.MAIL, Stage.RCPT: Verb.RCPT, Stage.DATA: Verb.DATA}
 _BEYOND_MAIL: Final = frozenset((Stage.RCPT, Stage.DATA, Stage.CONTENT))
 _BEYOND_RCPT: Final = frozenset((Stage.DATA, Stage.CONTENT))
@@ -91,7 +92,8 @@ class Negotiation:
         self._begin(fitted, bdat=fitted.bdat or (chunking and "CHUNKING" in announced))
 
     def _begin(self, fitted: Fitted, *, bdat: bool) -> None:
-        request = Request(Terms(form=fitted.form, bdat=bdat))
+        plain = fitted.form is Form.AS_IS and not bdat
+        request = _PLAIN if plain else Request(Terms(form=fitted.form, bdat=bdat))
         for number, (path, _) in self._wanted.recipients.items():
             if number in fitted.rcpt:
                 self._pending[number] = Person(number, path, fitted.rcpt[number], request)

@@ -31,6 +31,7 @@ KEPT_CHARACTERS: Final = 2000
 _SHORT: Final = 64
 
 _CODE: Final = re.compile(rb"[2-5][0-9]{2}")
+_WHOLE: Final = re.compile(rb"[2-5][0-9]{2}(?: [^\r\n\x00]*+)?\r")
 
 
 def shortened(reply: Reply) -> Reply:
@@ -80,6 +81,9 @@ class ReplyFramer:
     def next_reply(self) -> Reply | None:
         """The next whole reply, None when more octets are needed; raises RemoteProtocolError."""
         while (line := self._next_line()) is not None:
+            if len(line) <= _SHORT and not self._lines and (reply := _short_reply(line)) is not None:
+                return reply
+            line = _without_end(line)
             self._octets += len(line) + 2
             self._lines.append(line)
             if _CODE.match(line) is None:
@@ -97,13 +101,12 @@ class ReplyFramer:
     def _finish(self) -> Reply:
         lines, self._lines, self._octets = self._lines, [], 0
         try:
-            if len(lines) == 1 and len(lines[0]) <= _SHORT:
-                return _short_reply(lines[0])
             return Reply.parse(lines)
         except ReplySyntaxError as fault:
             raise RemoteProtocolError(str(fault)) from fault
 
     def _next_line(self) -> bytes | None:
+        """The next line with its CR, which may not be there, and without its LF."""
         buffer = self._buffer
         end = buffer.find(b"\n", self._searched)
         if end < 0:
@@ -120,14 +123,24 @@ class ReplyFramer:
         line = bytes(buffer[:end])
         del buffer[: end + 1]
         self._searched = 0
-        if not line.endswith(b"\r") or line.find(b"\r") != len(line) - 1:
-            raise RemoteProtocolError(f"a bare CR or LF in a reply: {line[:60]!r}")
-        if b"\x00" in line:
-            raise RemoteProtocolError(f"a NUL in a reply: {line[:60]!r}")
-        return line[:-1]
+        return line
+
+
+def _without_end(line: bytes) -> bytes:
+    """A line without its CR; raises RemoteProtocolError for octets that no line may hold."""
+    if not line.endswith(b"\r") or line.find(b"\r") != len(line) - 1:
+        raise RemoteProtocolError(f"a bare CR or LF in a reply: {line[:60]!r}")
+    if b"\x00" in line:
+        raise RemoteProtocolError(f"a NUL in a reply: {line[:60]!r}")
+    return line[:-1]
 
 
 @lru_cache(maxsize=1024)
-def _short_reply(line: bytes) -> Reply:
-    """Hosts say the same few words to every message."""
-    return Reply.parse([line])
+def _short_reply(line: bytes) -> Reply | None:
+    """A whole reply of one line; hosts say the same few words to every message. None: there is more to it."""
+    if _WHOLE.fullmatch(line) is None:
+        return None
+    try:
+        return Reply.parse([line[:-1]])
+    except ReplySyntaxError:
+        return None
