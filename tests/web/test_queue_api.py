@@ -15,6 +15,7 @@ import pytest
 
 import postroad.reference
 from postroad.envelope import MessageId, Outcome, RecipientState, Step
+from postroad.replies import Reply
 from postroad.spool.interface import MessageQuery
 from postroad.spool.sqlite import SqliteSpool
 from tests.web.queue_house import (
@@ -292,6 +293,43 @@ def test_why_counts_the_same_reply_elsewhere() -> None:
         await house.tried(here)
         (one,) = (await ask.get(f"/queue/{here}/why"))["recipients"]
         assert one["others"] == {"destination": 1, "cause": 1, "elsewhere": 2, "key": "451 4.7.1"}
+
+    run(work)
+
+
+def test_why_counts_no_destination_that_only_looks_like_it() -> None:
+    async def work(house: QueueHouse, ask: Asker) -> None:
+        bare = Reply(451, "busy")
+        one = await house.put("a@example.net")
+        for path in ("b@example.net", "c@notexample.net", "d@example.net.example", "e@example.net"):
+            await house.tried(await house.put(path), bare if path.startswith("e") else GREYLISTED)
+        await house.tried(one, bare)
+        (standing,) = (await ask.get(f"/queue/{one}/why"))["recipients"]
+        assert standing["others"] == {"destination": 2, "cause": 1, "elsewhere": 0, "key": "451"}
+        many = await house.put(*(f"x@d{number}.example" for number in range(20)), "y@example.net")
+        await house.tried(many, GREYLISTED)
+        found = (await ask.get(f"/queue/{many}/why"))["recipients"]
+        assert found[0]["others"] == {"destination": 0, "cause": 0, "elsewhere": 23, "key": "451 4.7.1"}
+        assert found[20]["others"] == {"destination": 3, "cause": 1, "elsewhere": 22, "key": "451 4.7.1"}
+
+    run(work)
+
+
+def test_why_asks_the_spool_a_few_times_however_many_recipients_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(house: QueueHouse, ask: Asker) -> None:
+        many = await house.put(*(f"x@d{number}.example" for number in range(200)))
+        await house.put(*(f"y@d{number}.example" for number in range(200)))
+        await house.tried(many)
+        asked: list[object] = []
+        summary = house.spool.summary
+
+        async def counted(*arguments: object) -> object:
+            asked.append(arguments)
+            return await summary(*arguments)
+
+        monkeypatch.setattr(house.spool, "summary", counted)
+        found = (await ask.get(f"/queue/{many}/why"))["recipients"]
+        assert all(one["others"]["destination"] == 1 for one in found) and len(asked) <= 4
 
     run(work)
 

@@ -1,4 +1,4 @@
-"""The queue as operators read it: rows, one message from all sides, the journal, and who waits for the same cause.
+"""The queue as operators read it: rows, groups, one message from all sides, and the journal.
 
 Works on the spool of a running server and on the read-only shards of a stopped one; nothing here changes anything.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
-from postroad.admin.queue_filter import WAITING, QueueFilter, Reasons, fitting
+from postroad.admin.others import MAX_GROUPS, By
+from postroad.admin.queue_filter import QueueFilter, Reasons, fitting
 from postroad.clock import Clock, SystemClock
 from postroad.envelope import Attempt, JournalEntry, MessageId, Recipient, StoredMessage
 from postroad.errors import NotFound, PostroadError
@@ -20,10 +21,6 @@ from postroad.spool.interface import JournalQuery, MessageQuery, QueueGroup, Spo
 #: Messages that one question to the spool asks for.
 _PAGE: Final = 200
 _MAX_CANDIDATES: Final = 10
-#: Groups that are counted to say how much there is in all.
-MAX_GROUPS: Final = 100_000
-
-By = Literal["destination", "reply"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +56,6 @@ class Case:
     forward_paths: dict[int, str]
     attempts: tuple[Attempt, ...]
     """Oldest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Others:
-    """How many recipients beside one wait, too."""
-
-    destination: int
-    """For the same destination, whatever they were told."""
-    cause: int
-    """For the same destination with the same reply, or held for the same reason."""
-    elsewhere: int
-    """For other destinations with the same reply, or held for the same reason."""
-    key: str
-    """The cause: code and enhanced status (``451 4.7.1``), or the note where there is no reply; ``""``: nothing was tried."""
-
-
-NOBODY: Final = Others(0, 0, 0, "")
 
 
 class QueueDesk:
@@ -171,28 +151,6 @@ class QueueDesk:
         paths = {number: path for entry in entries for number, path in entry.forward_paths.items()}
         return Case(message_id, entries[-1].reverse_path, None, paths, tuple(entry.attempt for entry in entries))
 
-    async def others(self, one: Recipient) -> Others:
-        """Who beside this recipient waits."""
-        if one.state not in WAITING:
-            return NOBODY
-        key = _cause(one)
-        query = MessageQuery(state=one.state, destination=one.destination)
-        here = await self._count("destination", query, one.destination)
-        if not key:
-            return Others(max(here - 1, 0), 0, 0, "")
-        said = (
-            MessageQuery(state=one.state, code=str(one.reply.code))
-            if one.reply
-            else replace(query, destination="", note=one.note)
-        )
-        cause = await self._count("reply", replace(said, destination=one.destination), key)
-        everywhere = await self._count("reply", said, key)
-        return Others(max(here - 1, 0), max(cause - 1, 0), max(everywhere - cause, 0), key)
-
-    async def _count(self, by: By, query: MessageQuery, key: str) -> int:
-        groups = [one for spool in self.spools for one in await spool.summary(by, query, MAX_GROUPS)]
-        return sum(one.recipients for one in groups if one.key == key)
-
     # ── the journal ─────────────────────────────────────────────────────────
 
     async def journal(self, query: JournalQuery) -> list[JournalEntry]:
@@ -212,13 +170,6 @@ class QueueDesk:
     def _shard_of(message_id: MessageId) -> int:
         shard = message_id.partition("-")[0]
         return int(shard) if shard.isascii() and shard.isdecimal() else -1
-
-
-def _cause(one: Recipient) -> str:
-    """What ``summary`` counts a recipient under, by reply (QueueGroup.key)."""
-    if one.reply is None:
-        return one.note[:200]
-    return f"{one.reply.code} {one.reply.enhanced}" if one.reply.enhanced is not None else str(one.reply.code)
 
 
 def _together(one: QueueGroup, other: QueueGroup) -> QueueGroup:

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from postroad.admin.queue import MAX_GROUPS, QueueDesk
+from postroad.admin.others import MAX_GROUPS
+from postroad.admin.queue import QueueDesk
 from postroad.admin.queue_filter import QueueFilter
 from postroad.clock import Clock, SystemClock
 from postroad.envelope import Attempt, Batch, MessageId, Outcome, Recipient, RecipientState, Result, StoredMessage

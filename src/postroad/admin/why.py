@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
-from postroad.admin.queue import NOBODY, Case, Others, QueueDesk
+from postroad.admin.others import NOBODY, Neighbours, Others
+from postroad.admin.queue import Case, QueueDesk
 from postroad.admin.queue_actions import BOUNCED, DROPPED
 from postroad.admin.queue_filter import WAITING
 from postroad.envelope import Attempt, Outcome, Recipient, RecipientState, Result, Step, StoredMessage
@@ -100,13 +101,11 @@ async def why(desk: QueueDesk, part: str, outlook: Outlook = NO_OUTLOOK) -> Why:
     if message is None:
         gone = [_from_journal(case, number, histories.get(number, [])) for number in sorted(case.forward_paths)]
         return Why(case, desk.clock.wall(), tuple(gone))
-    known: dict[tuple[object, ...], Others] = {}
-    standings = []
-    for one in message.recipients:
-        cause = (one.state, one.destination, one.reply, one.note)
-        if cause not in known:
-            known[cause] = await desk.others(one)
-        standings.append(_standing(message, one, histories.get(one.number, []), known[cause], outlook))
+    neighbours = Neighbours(desk.spools, message.recipients)
+    standings = [
+        _standing(message, one, histories.get(one.number, []), await neighbours.of(one), outlook)
+        for one in message.recipients
+    ]
     return Why(case, desk.clock.wall(), tuple(standings))
 
 

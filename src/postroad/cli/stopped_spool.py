@@ -9,7 +9,8 @@ from typing import Any, TypeVar, cast
 from urllib.parse import unquote
 
 from postroad.admin.journal import JournalDesk, LogQuery
-from postroad.admin.queue import By, QueueDesk
+from postroad.admin.others import By
+from postroad.admin.queue import QueueDesk
 from postroad.admin.queue_filter import FIELDS, QueueFilter, read_code, read_filter
 from postroad.admin.why import why
 from postroad.cli.outcome import Exit, Failure

@@ -25,7 +25,8 @@ from starlette.responses import Response
 
 from postroad.admin import MAX_WAIT, Admin
 from postroad.admin.journal import LogPage, LogQuery
-from postroad.admin.queue import By, QueueDesk
+from postroad.admin.others import By
+from postroad.admin.queue import QueueDesk
 from postroad.admin.queue_actions import TooMany
 from postroad.admin.queue_filter import FIELDS, QueueFilter, read_code, read_filter
 from postroad.replies.catalogue import catalogue

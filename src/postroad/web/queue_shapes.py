@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from postroad.admin.journal import LogPage
-from postroad.admin.queue import Case, Others, Page, Row
+from postroad.admin.others import Others
+from postroad.admin.queue import Case, Page, Row
 from postroad.admin.queue_actions import Done
 from postroad.admin.why import Last, Standing, Why
 from postroad.envelope import Attempt, JournalEntry, Result, Step
