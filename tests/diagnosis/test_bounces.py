@@ -122,8 +122,13 @@ def test_numbers_that_are_no_replies(text: str) -> None:
         ("host mx.example.jp[192.0.2.1] refused to talk to me: 421 x", "mx.example.jp", "CONNECT"),
         ("192.0.2.1 does not like recipient.", "192.0.2.1", ""),
         ("This is the mail system at host mail.example.jp.", "", ""),
+        ("The second part is meant for mail\nprograms, and for data of text only.", "", ""),
+        ("mx.example [192.0.2.1]:25 said this (in answer to RCPT).", "", "RCPT"),
+        ("mx.example [192.0.2.1]:25 からの応答です (対象: MAIL)。", "", "MAIL"),
+        ("host mx.example says:\n 550 no", "mx.example", ""),
+        ("<u@x.example>... Deferred: Connection reset by mx.x.example.", "mx.x.example", ""),
     ],
-)
+)  # fmt: skip
 def test_who_said_it_and_when(text: str, host: str, command: str) -> None:
     assert (host_in(text), command_in(text)) == (host, command)
 

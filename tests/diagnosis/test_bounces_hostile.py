@@ -94,6 +94,9 @@ LONG = {
     "tags": b"From: MAILER-DAEMON@x.example\r\nContent-Type: text/html\r\n\r\n" + b"<style" * 300_000,
     "ends of tags": b"From: MAILER-DAEMON@x.example\r\nContent-Type: text/html\r\n\r\n" + b"<style></style>" * 130_000,
     "entities": b"From: MAILER-DAEMON@x.example\r\nContent-Type: text/html\r\n\r\n" + b"&lt;&#x3c" * 200_000,
+    "numbers of letters": b"From: MAILER-DAEMON@x.example\r\nContent-Type: text/html\r\n\r\n&#" + b"1" * 100_000 + b";",
+    "one recipient again and again": REPORT.replace(b"x\r\n", b"<u@d.example>: host mx.example said\r\n" + b"by a.b with c.d \r\n" * 3_000, 1)
+    + b"Final-Recipient: rfc822; u@d.example\r\nAction: failed\r\n\r\n" * 1_000,
     "messages": b"Content-Type: message/rfc822\r\n\r\n" * 60_000,
     "parts": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 150_000,
     "header": b"Subject: x\r\n" * 150_000,

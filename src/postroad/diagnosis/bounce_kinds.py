@@ -43,7 +43,7 @@ def _is_refusal(mail: Mail) -> bool:
 def _surely_failed(mail: Mail, text: str, known: Tables) -> bool:
     """A report of somebody whose name says nothing: its subject and its first lines do."""
     subject = mail.header.get("subject", "").casefold()
-    if subject.startswith(("fwd:", "fw:", "wg:")) or text.lstrip().startswith(">"):
+    if subject.startswith(_ANSWERS) or text.lstrip().startswith(">") or _is_of_list(mail.header):
         return False
     first = text[:_FIRST_WORDS].partition("forwarded message")[0]
     announced = bool(mail.inner) or any(phrase in subject for phrase in known.subjects)
@@ -89,13 +89,18 @@ def _is_automatic(mail: Mail, text: str, known: Tables) -> bool:
     subject = header.get("subject", "").casefold()
     if any(has_field(header, mark) for mark in marks["header"]):
         return True
-    if subject.startswith(_ANSWERS) or "list-unsubscribe" in header or "list-id" in header:
+    if subject.startswith(_ANSWERS) or _is_of_list(header):
         return False
     if any(phrase in subject for phrase in marks["subject"]) or any(phrase in text[:2_000] for phrase in marks["text"]):
         return True
     written = any(has_field(header, mark) for mark in marks["answer"])
     answered = "in-reply-to" in header or any(phrase in subject for phrase in marks["generic"])
     return written and answered and mail.kind != "text/calendar"
+
+
+def _is_of_list(header: Mapping[str, str]) -> bool:
+    """What goes to many (RFC 2369, RFC 2919) is no answer to one."""
+    return "list-unsubscribe" in header or "list-id" in header
 
 
 def _fits(marks: Mapping[str, tuple[str, ...]], header: Mapping[str, str], text: str) -> bool:

@@ -34,6 +34,8 @@ _REPORTING = re.compile(r"(?:\A|\n)Reporting-MTA[ \t]*:", re.IGNORECASE)
 _LOOKS_LIKE_HEADER = re.compile(r"(?:\A|\n)(?:Received|From|Message-ID|Subject)[ \t]*:", re.IGNORECASE)
 _INVISIBLE: Final = ("style", "script", "head")
 _BREAK = re.compile(r"<(?:br|/?p|/?div|/?tr|/?li|/?h[1-6]|/?table)\b[^<>]{0,1000}>", re.IGNORECASE)
+#: More digits than a letter's number has; the standard library would raise for some thousand of them.
+_NO_LETTER = re.compile(r"&#[0-9]{8,}+;?")
 _TAG = re.compile(r"<[!/A-Za-z][^<>]{0,2000}>")
 
 
@@ -148,7 +150,7 @@ def without_tags(text: str) -> str:
     """HTML as the text that is seen, roughly: for finding words and addresses, never for showing a page."""
     for name in _INVISIBLE:
         text = _without_element(text, name)
-    return html.unescape(_TAG.sub("", _BREAK.sub("\n", text)))
+    return html.unescape(_NO_LETTER.sub("", _TAG.sub("", _BREAK.sub("\n", text))))
 
 
 def _without_element(text: str, name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from postroad.diagnosis.bounce_tables import Tables
@@ -41,17 +42,17 @@ _QUOTED = re.compile(  # marks before what a host said
     re.IGNORECASE,
 )
 _ASKED = re.compile(
-    r"(?:in reply to|after(?: pipelined)?|for|sent:|>>>|-->|sent <<<) {0,3}"
-    r"(?P<verb>end of data|initial connection|RCPT|MAIL|DATA|TEXT|EHLO|HELO|STARTTLS|AUTH|\.(?=\s|\Z))",
-    re.IGNORECASE,
+    r"(?:(?i:in (?:reply|answer) to|after(?: pipelined)?|for|sent:|sent <<<|対象:)|>>>|-->) {0,3}"
+    r"(?P<verb>(?i:end of data|initial connection)|(?:RCPT|MAIL|DATA|TEXT|EHLO|HELO|STARTTLS|AUTH)\b|\.(?=\s|\Z))"
 )
 _VERBS: Final = {"END OF DATA": "CONTENT", "TEXT": "CONTENT", ".": "CONTENT", "INITIAL CONNECTION": "CONNECT"}
 _NAME: Final = r"([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){1,20})"
 _HOSTS: Final = (
     re.compile(rf"\bhost:? {_NAME}\.?[ ]?[\[(]", re.IGNORECASE),
-    re.compile(rf"\bhost: {_NAME}(?:\n|\Z)", re.IGNORECASE),
+    re.compile(rf"\bhost:? {_NAME}(?:\n|\Z| (?:said|says|replied|refused|rejected)\b)", re.IGNORECASE),
     re.compile(rf"(?:\A|\n){_NAME} \[[0-9a-fA-F.:]+\] did not like"),
     re.compile(rf"while talking to {_NAME}", re.IGNORECASE),
+    re.compile(rf"(?:reset by|refused by|timed out with|read error from) {_NAME}\.?(?:\n|\Z)"),  # sendmail
     re.compile(rf"(?:connect to|of server|via|by|with|\(0\)) {_NAME}\.? ?\[", re.IGNORECASE),
     re.compile(rf"Remote server \({_NAME}\)", re.IGNORECASE),
     re.compile(rf"(?:\A|\n|Connected to ){_NAME} (?:does not like|failed after|but )"),
@@ -71,17 +72,51 @@ _HOSTS: Final = (
 _OTHERS: Final = ("message-id:", "from:", "reply-to:", "return-path:", "sender:", "please reply", "e.g.")
 
 
-@dataclass(slots=True)
+@dataclass
 class Named:
-    """A recipient that a text names, and the lines about it."""
+    """A recipient that a text names, and the lines about it.
+
+    A report may come to the same recipient a thousand times: what the lines say is found once.
+    """
 
     address: str
     lines: list[str]
+    _own: str | None = None
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The lines as one text."""
         return "\n".join(self.lines).strip()
+
+    @cached_property
+    def folded(self) -> str:
+        """The same, for finding phrases."""
+        return self.text.casefold()
+
+    @cached_property
+    def reply(self) -> Quoted | None:
+        """What a host said."""
+        return reply_in(self.text)
+
+    @cached_property
+    def host(self) -> str:
+        """Who said it."""
+        return host_in(self.text)
+
+    @cached_property
+    def command(self) -> str:
+        """What was answered."""
+        return command_in(self.text)
+
+    def own(self, known: Tables) -> str:
+        """Without the address, and without lines that only lead to a recipient, or say nothing of the cause."""
+        if self._own is None:
+            empty = (*known.following, *known.idle)
+            text = self.text.replace(f"<{self.address}>", " ").replace(self.address, " ").strip(" :\n\t")
+            lines = [line for line in text.split("\n") if not any(phrase in line.casefold() for phrase in empty)]
+            kept = "\n".join(line for line in lines if not line.rstrip().endswith((":", "：")))
+            self._own = kept.strip() if any(character.isalpha() for character in kept) else ""
+        return self._own
 
 
 @dataclass(frozen=True, slots=True)

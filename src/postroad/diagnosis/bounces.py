@@ -7,7 +7,7 @@ the structure (RFC 3464 and its relatives), then the shapes that programs are kn
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from postroad.diagnosis import bounce_status as status
@@ -49,6 +49,9 @@ def read_bounce(octets: bytes) -> Bounce:
     mail = take_apart(octets)
     form = form_of(mail, known)
     found = _read(mail, form, known)
+    if form == "text" and not found.recipients and not mail.report_type and not is_daemon(mail.header, known):
+        form = "mail"  # its words sound like a bounce, but it names nobody, and no mail program wrote it
+        found = _read(mail, form, known)
     if (form in ("mail", "auto-reply") and not is_daemon(mail.header, known)) or (
         form == "text" and not found.recipients
     ):
@@ -101,10 +104,9 @@ def _report(mail: Mail, bounce: Bounce, known: Tables) -> Bounce:
         beside = named.get(address.casefold()) if address else spare.pop(0)
         about = beside if beside is not None else Named(address, [])
         whole = text.text if len(groups) == 1 else ""
-        said = _of_group(group, address or about.address, about.text, whole, reporter, known)
-        recipients.append(
-            replace(said, at=said.at or bounce.at, expired=_expired(said, f"{said.text}\n{about.text}", known))
-        )
+        said = _of_group(group, address or about.address, about, whole, reporter, known)
+        expired = _expired(said, known, said.text.casefold(), about.folded)
+        recipients.append(replace(said, at=said.at or bounce.at, expired=expired))
     if not recipients:
         recipients = [one if one.host else replace(one, host=reporter) for one in _in_words(mail, bounce, known)]
     return replace(bounce, reporter=reporter, recipients=tuple(recipients))
@@ -122,7 +124,7 @@ def _address(group: status.Group) -> str:
     return status.address_of(original if status.is_of_mail(original) else final)
 
 
-def _of_group(group: status.Group, address: str, about: str, whole: str, reporter: str, known: Tables) -> Said:
+def _of_group(group: status.Group, address: str, about: Named, whole: str, reporter: str, known: Tables) -> Said:
     """One recipient: its fields, and what the text for people adds."""
     quoted, diagnostic = status.diagnostic_of(group.get("diagnostic-code") or group.get("x-supplementary-info", ""))
     enhanced = status.status_of(group.get("status", ""))
@@ -130,9 +132,9 @@ def _of_group(group: status.Group, address: str, about: str, whole: str, reporte
     reply = reply_in(diagnostic) if action in ("failed", "delayed") else _good_reply(diagnostic)
     words, beside = diagnostic, ""
     if reply is None and action in ("failed", "delayed"):
-        reply = reply_in(about) or (reply_in(whole) if not words.strip() else None)
+        reply = about.reply or (reply_in(whole) if not words.strip() else None)
     if reply is None and not words.strip():
-        words = beside = _own_words(_without_address(about, address), known) or whole
+        words = beside = about.own(known) or whole
     code, text = (reply.code, reply.text) if reply is not None else (status.code_of(group.get("status", "")), words)
     finer = status_in(text if code else diagnostic)
     if finer and (not enhanced or enhanced.endswith(".0.0") or (code and finer[0] == enhanced[0])):
@@ -145,8 +147,8 @@ def _of_group(group: status.Group, address: str, about: str, whole: str, reporte
         status=enhanced,
         code=code,
         text=text.strip()[:_MAX_WORDS] if quoted or code else flat(text, _MAX_WORDS),
-        host=remote or host_in(diagnostic) or host_in(about) or host_in(whole) or reporter,
-        command=command_in(about) or command_in(diagnostic),
+        host=remote or host_in(diagnostic) or about.host or host_in(whole) or reporter,
+        command=about.command or command_in(diagnostic),
         expired=group.get("action", "").strip().lower() == "expired",  # SendGrid's own word
         at=status.moment_of(group.get("last-attempt-date", "")),
         final=final if final.casefold() != address.casefold() else "",
@@ -167,14 +169,13 @@ def _action(value: str, enhanced: str) -> Action:
     return "delivered" if enhanced.startswith("2.") else "failed"
 
 
-def _expired(said: Said, text: str, known: Tables) -> bool:
-    """Whether it was given up because time was over: by the status, or by words."""
+def _expired(said: Said, known: Tables, *folded: str) -> bool:
+    """Whether it was given up because time was over: by the status, or by words of texts in lower case."""
     if said.action != "failed":
         return False
     if said.expired or said.status.endswith(".4.7"):
         return True
-    folded = text.casefold()
-    return any(phrase in folded for phrase in known.expired)
+    return any(phrase in text for text in folded for phrase in known.expired)
 
 
 # Words
@@ -191,46 +192,47 @@ def _in_words(mail: Mail, bounce: Bounce, known: Tables) -> list[Said]:
     text = BounceText(mail.text, known)
     listed = addresses_in(mail.header.get("x-failed-recipients", ""))
     named = text.named(listed, _never(mail)) or text.named([], frozenset(addresses_in(mail.header.get("from", ""))))
-    folded = text.text.casefold()
-    late = any(phrase in folded for phrase in known.delayed)
     alone = len(named) == 1
     context = text.text if alone else text.preamble(named)
-    return [_of_words(one, context, alone, text.text, late, bounce, known) for one in named]
+    late = any(phrase in text.text.casefold() for phrase in known.delayed)
+    about = _Around(text.text if alone else "", flat(context, _MAX_WORDS), context.casefold(), late)
+    return [_of_words(one, about, text.text, bounce, known) for one in named]
 
 
-def _of_words(named: Named, context: str, alone: bool, whole: str, late: bool, bounce: Bounce, known: Tables) -> Said:
-    """``context`` is said to all, which is the whole text where there is one recipient alone."""
-    about = named.text
-    mentions = "\n".join(line for line in whole.split("\n") if named.address.casefold() in line.casefold())
-    reply = reply_in(about) or reply_in(mentions) or (reply_in(whole) if alone else None)
-    own = _own_words(_without_address(about, named.address), known)
-    words = reply.text if reply is not None else flat(own or (whole if alone else ""), _MAX_WORDS)
-    place = whole if alone else about
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What a text says to all whom it names."""
+
+    alone: str
+    """All of it, where there is one recipient alone."""
+    context: str
+    folded: str
+    late: bool
+
+
+def _of_words(named: Named, around: _Around, whole: str, bounce: Bounce, known: Tables) -> Said:
+    reply = named.reply or _reply_beside(named.address, whole) or reply_in(around.alone)
+    own = named.own(known)
+    words = reply.text if reply is not None else flat(own or around.alone, _MAX_WORDS)
     said = Said(
         address=named.address,
-        action="delayed" if late else "failed",
+        action="delayed" if around.late else "failed",
         status=status_in(words if reply is not None else own),
         code=reply.code if reply is not None else "",
         text=words[:_MAX_WORDS],
-        context=flat(context, _MAX_WORDS),
-        host=host_in(about) or host_in(place),
-        command=command_in(about) or command_in(place),
+        context=around.context,
+        host=named.host or host_in(around.alone),
+        command=named.command or command_in(around.alone),
         at=bounce.at,
         evidence="text",
     )
-    return replace(said, expired=_expired(said, f"{about}\n{context}", known))
+    return replace(said, expired=_expired(said, known, named.folded, around.folded))
 
 
-def _own_words(text: str, known: Tables) -> str:
-    """Without the lines that only lead to a recipient, or say nothing of the cause."""
-    empty = (*known.following, *known.idle)
-    lines = [line for line in text.split("\n") if not any(phrase in line.casefold() for phrase in empty)]
-    kept = "\n".join(line for line in lines if not line.rstrip().endswith((":", "：")))
-    return kept.strip() if any(character.isalpha() for character in kept) else ""
-
-
-def _without_address(text: str, address: str) -> str:
-    return text.replace(f"<{address}>", " ").replace(address, " ").strip(" :\n\t")
+def _reply_beside(address: str, whole: str) -> Quoted | None:
+    """A reply in lines that name the recipient, wherever they stand."""
+    sought = address.casefold()
+    return reply_in("\n".join(line for line in whole.split("\n") if sought in line.casefold()))
 
 
 # Complaints
