@@ -647,3 +647,22 @@ def test_what_is_short_here_is_no_fault_of_the_site(
     report = run(work())
     assert fates(report) == [Fate.NOT_NOW]
     assert report.health is health
+
+
+def test_octets_behind_the_220_to_starttls_are_told_as_what_they_are() -> None:
+    """Nobody owes that host TLS; it is left alone for what it said, and the words must not be others."""
+
+    async def injecting(peer: Peer) -> None:
+        await peer.greet(b"STARTTLS")
+        await peer.hear()
+        await peer.say(b"220 go\r\n250 injected\r\n")
+        await peer.reader.read()
+
+    async def work() -> Report:
+        async with SiteOf() as site:
+            await site.add(injecting)
+            return await site.deliver()
+
+    (handed,) = run(work()).handed
+    assert (handed.fate, handed.reply, handed.stage) == (Fate.NOT_NOW, None, "STARTTLS")
+    assert "behind the reply to STARTTLS" in handed.note

@@ -14,6 +14,7 @@ from typing import Final
 
 from postroad.delivery.transport import Consignment, Fate, Handed, Health, Report
 from postroad.envelope import Step
+from postroad.errors import RemoteProtocolError
 from postroad.net.client_options import ConnectFault, TlsFault
 from postroad.net.smtp_client import SmtpClient
 from postroad.replies import Reply
@@ -154,8 +155,13 @@ def _is_too_much(one: Settled) -> bool:
 
 
 def _words_of(fault: ConnectFault) -> tuple[Reply | None, str]:
-    """The host's reply and the stage that it answers; for TLS that is owed and not had, words of ours."""
-    if fault.reply is None and fault.stage == "STARTTLS":
+    """The host's reply and the stage that it answers; for TLS that is owed and not had, words of ours.
+
+    A host that breaks the protocol at STARTTLS (octets behind its 220) is left alone whoever owes what to whom.
+    """
+    last = fault.__cause__ if isinstance(fault.__cause__, ConnectFault) else fault
+    out_of_step = isinstance(last.__cause__, RemoteProtocolError)
+    if fault.reply is None and fault.stage == "STARTTLS" and not out_of_step:
         broken = isinstance(fault.__cause__, TlsFault) or isinstance(fault, TlsFault)
         return (undeliverable.TLS_FAILED if broken else undeliverable.TLS_NOT_OFFERED), ""
     return fault.reply, fault.stage
