@@ -63,6 +63,19 @@ def test_results(handed: Handed, attempts: int, now: float, result: Result) -> N
     assert result_of(handed, recipient(attempts), TERM, now, SCHEDULE) == result
 
 
+@pytest.mark.parametrize(
+    ("asked", "now", "uncertain", "due"),
+    [(True, 290, False, 300), (False, 290, False, 310), (True, 300, False, 320), (True, 290, True, 320)],
+)
+def test_a_time_that_the_sender_set_is_minded_to_the_second(
+    asked: bool, now: float, uncertain: bool, due: float
+) -> None:
+    """RFC 2852 section 4.1.4.2; but what may have arrived already is not sent again for it."""
+    handed = Handed(3, Fate.NOT_NOW, uncertain=uncertain)
+    result = result_of(handed, recipient(1), replace(TERM, asked=asked), now, SCHEDULE)
+    assert result.next_due == due
+
+
 def test_the_sender_is_told_of_the_delay_once() -> None:
     result = result_of(Handed(3, Fate.NOT_NOW), recipient(5, told=True), TERM, 400, SCHEDULE)
     assert not result.delay_told

@@ -57,6 +57,8 @@ class Term:
     """When trying ends."""
     late: float | None
     """When the sender is told of the delay; None: never."""
+    asked: bool = False
+    """``late`` is the sender's own wish (BY in mode N): there is a try at that moment, so that he hears in time."""
 
 
 def term_of(message: StoredMessage, schedule: Schedule) -> Term:
@@ -74,9 +76,9 @@ def term_of(message: StoredMessage, schedule: Schedule) -> Term:
     if by is not None:
         moment = message.received_at + by.seconds
         if by.must_return:
-            end = min(end, moment)
-        else:
-            late = moment if late is None else min(late, moment)
+            return Term(min(end, moment), late)
+        if late is None or moment <= late:
+            return Term(end, moment, asked=True)
     return Term(end, late)
 
 
@@ -113,6 +115,8 @@ def result_of(
         else:
             due = now + schedule.wait(recipient.attempts, uncertain=handed.uncertain, random=random)
             due = min(due, term.end)
+            if term.asked and term.late is not None and now < term.late and not handed.uncertain:
+                due = min(due, term.late)
             tell = is_late(recipient, term, now)
     return Result(
         handed.number,
