@@ -400,6 +400,32 @@ def test_a_look_up_that_breaks_leaves_mail_in_the_queue(caplog: pytest.LogCaptur
     assert "boom" in caplog.text
 
 
+def test_a_dead_site_has_no_say_about_destinations_that_have_moved_away() -> None:
+    async def work() -> None:
+        finder = Finder(a_example="dead", b_example="dead")
+        async with House(Hosts("dead"), finder) as house:
+
+            def back_off_of(key: str) -> float:
+                return next(one.back_off_until or 0.0 for one in house.runner.state().sites if one.key == key)
+
+            await keep(house.spool, "x@a.example", "x@b.example")
+            for _ in range(3):
+                await house.advance(20)
+            finder.sites["b.example"] = "b"
+            await house.advance(61)  # it is left alone for longer
+            await house.advance(121)
+            assert house.hosts.to("b") == 1
+            other = await keep(house.spool, "y@b.example", hold="wait")
+            shut = back_off_of("dead")
+            await house.advance(241)
+            assert back_off_of("dead") > shut
+            await house.spool.release(MessageQuery(), house.clock.now)
+            await house.advance(1)
+            assert (await house.one(other)).state is RecipientState.DELIVERED
+
+    run(work())
+
+
 def test_what_owes_another_security_has_another_lane() -> None:
     async def work() -> None:
         routes = Routes({"a.example": Mx(UseTls.VERIFIED), "b.example": Mx()})

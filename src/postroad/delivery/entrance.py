@@ -27,6 +27,8 @@ _log = get_logger("delivery")
 
 #: Destinations that are looked up at the same time.
 _LOOK_UPS: Final = 100
+#: Destinations of which is known where their mail went last.
+_HOMES: Final = 100_000
 #: Seconds for which mail sleeps whose way could not be found by a fault of ours.
 _FAULT: Final = 60.0
 
@@ -54,6 +56,8 @@ class Entrance:
         self._to_hold: list[tuple[Batch, Hold]] = []
         self._not_found: list[tuple[str, list[Batch]]] = []
         self._turns: list[tuple[Lane, Turn]] = []
+        self._homes: dict[str, Lane] = {}
+        """The lane that each destination's mail went to last."""
         self._sought: dict[tuple[str, Route], list[Job]] = {}
         self._look_ups: set[asyncio.Task[None]] = set()
         self._look_up_places = asyncio.Semaphore(_LOOK_UPS)
@@ -134,11 +138,22 @@ class Entrance:
     def _put(self, job: Job, place: Place) -> None:
         lane = self._lanes.lane(place)
         destination = job.batch.destination
+        self._move(destination, lane)
         lane.remember(destination)
         lane.bind(self._rule_of(destination))
         if lane.back_off.is_shut(self._clock.wall()) or not self._lanes.add(lane, job):
             self._lanes.drop(job)
             self._turned_away.setdefault(lane, []).append(job.batch)
+
+    def _move(self, destination: str, lane: Lane) -> None:
+        """The site where it went before has no say about its mail any more."""
+        before = self._homes.get(destination)
+        if before is not lane:
+            if before is not None:
+                before.destinations.pop(destination, None)
+            elif len(self._homes) >= _HOMES:
+                self._homes.clear()
+            self._homes[destination] = lane
 
     # --- looking up
 
