@@ -327,7 +327,9 @@ class Conformance(Leases, Keeping, Delivery, Queries):
         assert await found(reverse_path="STRASSE") == []  # only ASCII has a case when the question is ASCII
         assert await found(reverse_path="STRAßE") == [three]
         assert await found(destination="EXAMPLE.ORG") == [one]
-        assert await found(destination="xn--") == [three]
+        assert await found(destination="example.or") == await found(destination="xample.org") == []
+        assert await found(destination="xn--*") == [three] == await found(destination="*xn-*")
+        assert await found(destination="xn--*xn--*") == await found(destination="[ex]*") == []
         assert await found(state=HELD) == [one]
         assert await found(state=QUEUED) == [one, two, three]
         assert await found(state=DELIVERED) == []

@@ -267,7 +267,7 @@ class Delivery(Backend):
         await spool.postpone("example.com", T0 + 999)
         assert await spool.retry(MessageQuery(code="5*"), T0 + 5) == 0
         assert await spool.retry(MessageQuery(state=HELD), T0 + 5) == 0
-        assert await spool.retry(MessageQuery(code="4.7.1", destination=".com", limit=0), T0 + 5) == 1
+        assert await spool.retry(MessageQuery(code="4.7.1", destination="*.com", limit=0), T0 + 5) == 1
         assert [one.next_due for one in (await spool.message(name)).recipients] == [T0 + 999, T0 + 5, None]
         assert [batch.destination for batch in await spool.lease(T0 + 5, 9, 60)] == ["example.com"]
         assert len(await spool.attempts(name)) == 2

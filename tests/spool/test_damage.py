@@ -272,7 +272,7 @@ def questions(spool: Spool) -> list[Callable[[], Awaitable[object]]]:
         lambda: spool.journal(JournalQuery(code="4*", to="e")),
         lambda: spool.summary("reply", MessageQuery(), 9),
         lambda: spool.summary("destination", MessageQuery(code="4*", state=HELD), 9),
-        lambda: spool.messages(MessageQuery(code="4*", destination="e")),
+        lambda: spool.messages(MessageQuery(code="4*", destination="*e*")),
         lambda: spool.find_ids("0-", 9),
         lambda: spool.next_due(["example.org"]),
         lambda: spool.lease(T0 + 9999, 3, 60, busy=["example.org"], per_destination=1),

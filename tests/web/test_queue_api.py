@@ -315,15 +315,33 @@ def test_why_counts_no_destination_that_only_looks_like_it() -> None:
     run(work)
 
 
+def test_a_destination_is_meant_whole() -> None:
+    async def work(house: QueueHouse, ask: Asker) -> None:
+        for path in ("a@example.net", "b@notexample.net", "c@mail.example.net", "d@example.net.example"):
+            await house.put(path)
+
+        async def found(destination: str) -> list[str]:
+            page = await ask.get("/queue", destination=destination)
+            assert page["matching"]["recipients"] == len(page["recipients"])
+            return [row["to"][0] for row in page["recipients"]]
+
+        assert await found("Example.NET") == ["a"]
+        assert await found("*.example.net") == ["c"] and await found("*example*") == ["a", "b", "c", "d"]
+        assert await found("example") == await found("[example.net") == []
+        assert (await ask.act("drop", filter={"destination": "example.net"}))["recipients"] == 1
+
+    run(work)
+
+
 def test_why_asks_the_spool_a_few_times_however_many_recipients_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work(house: QueueHouse, ask: Asker) -> None:
         many = await house.put(*(f"x@d{number}.example" for number in range(200)))
         await house.put(*(f"y@d{number}.example" for number in range(200)))
         await house.tried(many)
-        asked: list[object] = []
+        asked: list[Any] = []
         summary = house.spool.summary
 
-        async def counted(*arguments: object) -> object:
+        async def counted(*arguments: Any) -> Any:
             asked.append(arguments)
             return await summary(*arguments)
 

@@ -60,17 +60,12 @@ class Neighbours:
         return Others(max(here - 1, 0), max(cause - 1, 0), max(everywhere - cause, 0), key)
 
     async def _alike(self, one: Recipient, key: str) -> int:
-        """Recipients of its destination with the same cause, itself included.
-
-        A query finds destinations and notes that contain others, and with a bare code replies that have a status, too:
-        what one grouping cannot tell apart, the other does.
-        """
-        exact = one.reply is not None and one.reply.enhanced is not None
-        destination = "" if exact and self._many else one.destination
+        """Recipients of its destination with the same cause, itself included."""
+        if self._many and one.reply is not None and one.reply.enhanced is not None:  # a code alone means others, too
+            return (await self._counted("destination", MessageQuery(state=one.state, code=key))).get(one.destination, 0)
         code, note = (key, "") if one.reply is not None else ("", one.note)
-        query = MessageQuery(state=one.state, destination=destination, code=code, note=note)
-        count = (await self._counted("destination", query)).get(one.destination, 0)
-        return count if exact else min(count, (await self._counted("reply", query)).get(key, 0))
+        query = MessageQuery(state=one.state, destination=one.destination, code=code, note=note)
+        return (await self._counted("reply", query)).get(key, 0)
 
     async def _counted(self, by: By, query: MessageQuery) -> dict[str, int]:
         """Group -> recipients in it, over all shards."""

@@ -17,7 +17,7 @@ from postroad.errors import PostroadError
 from postroad.replies import Reply
 from postroad.replies.classify import Rules, classify
 from postroad.spool.interface import MessageQuery
-from postroad.spool.transitions import contains, reply_fits
+from postroad.spool.transitions import contains, destination_fits, reply_fits
 
 #: What people may write behind --state; ``deferred`` is queued with at least one try behind it.
 STATES: Final = ("queued", "deferred", "held", "delivered", "failed")
@@ -38,6 +38,7 @@ class QueueFilter:
     to: str = ""
     reverse_path: str = ""
     destination: str = ""
+    """Whole, or with ``*``: ``*.example.net``."""
     code: str = ""
     """Of the last reply: ``451``, ``4*``, ``4.7.*``."""
     reason: str = ""
@@ -171,7 +172,7 @@ def _fits(one: Recipient, wanted: QueueFilter, reasons: Reasons) -> bool:
         return False
     if wanted.tried and one.state is RecipientState.QUEUED and not one.attempts:
         return False
-    if not contains(one.forward_path, wanted.to) or not contains(one.destination, wanted.destination):
+    if not contains(one.forward_path, wanted.to) or not destination_fits(wanted.destination, one.destination):
         return False
     if not reply_fits(wanted.code, one.reply):
         return False

@@ -18,7 +18,7 @@ import apsw
 from postroad.errors import SpoolError
 from postroad.spool.migration import OLDER, migrate
 from postroad.spool.schema import APPLICATION_ID, CREATE, VERSION
-from postroad.spool.transitions import code_fits, contains
+from postroad.spool.transitions import code_fits, contains, destination_fits
 
 _LOG: Final = logging.getLogger("postroad.spool")
 
@@ -127,6 +127,7 @@ def _configure(connection: apsw.Connection) -> None:
     connection.pragma("checkpoint_fullfsync", 1)
     connection.create_scalar_function("contains_text", _contains, 2, deterministic=True)
     connection.create_scalar_function("code_fits", _code_fits, 2, deterministic=True)
+    connection.create_scalar_function("destination_fits", _destination_fits, 2, deterministic=True)
     connection.create_scalar_function("replies_fit", _replies_fit, 2, deterministic=True)
 
 
@@ -138,6 +139,11 @@ def _contains(*values: Any) -> bool:
 def _code_fits(*values: Any) -> bool:
     pattern, key = values
     return isinstance(key, str) and code_fits(pattern, key)
+
+
+def _destination_fits(*values: Any) -> bool:
+    pattern, destination = values
+    return isinstance(destination, str) and destination_fits(pattern, destination)
 
 
 def _replies_fit(*values: Any) -> bool:

@@ -54,6 +54,7 @@ class MessageQuery:
     state: RecipientState | None = None
     """Messages with at least one recipient in this state."""
     destination: str = ""
+    """The whole of it, in any case; ``*`` in it stands for any text: ``*.example.com``."""
     after: int = 0
     """Only messages whose ``sequence`` is greater (of the shard)."""
     before: int = 0

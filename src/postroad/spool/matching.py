@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Literal
 
 import apsw
@@ -17,7 +18,7 @@ from postroad.spool.ids import MESSAGE_ID
 from postroad.spool.interface import MessageQuery, QueueGroup
 from postroad.spool.rows import load_message, report
 from postroad.spool.schema import QUEUED, STATE_NUMBERS
-from postroad.spool.transitions import code_fits, contains
+from postroad.spool.transitions import code_fits, destination_fits
 
 _NO_BOUND: Final = (1 << 63) - 1
 #: An index that leaves more recipients than this to look at is no help.
@@ -113,17 +114,17 @@ def _conditions(connection: apsw.Connection, query: MessageQuery) -> _Conditions
     if query.note:
         made.recipients.append(made.text("r.note", "note", query.note))
     if query.destination:
-        part = query.destination
-        values = _values(connection, _DESTINATIONS, ("", _END), lambda value: contains(value, part))
+        pattern = query.destination
+        values = _values(connection, _DESTINATIONS, ("", _END), partial(destination_fits, pattern))
         if values is None:
-            made.recipients.append(made.text("r.destination", "destination", part))
+            made.bindings["destination"] = pattern
+            made.recipients.append("destination_fits(:destination, r.destination)")
         elif not _indexed(made, "destination", "recipient_site", values):
             return None
     if query.code:
-        pattern = query.code
-        values = _values(connection, _CAUSES, ("2", "6"), lambda value: code_fits(pattern, value))
+        values = _values(connection, _CAUSES, ("2", "6"), partial(code_fits, query.code))
         if values is None:
-            made.bindings["code"] = pattern
+            made.bindings["code"] = query.code
             made.recipients.append("r.reply IS NOT NULL AND code_fits(:code, r.cause)")
         elif not _indexed(made, "cause", "recipient_cause", values):
             return None

@@ -130,6 +130,27 @@ def contains(text: str, part: str) -> bool:
     return part.casefold() in text.casefold()
 
 
+def destination_fits(pattern: str, destination: str) -> bool:
+    """Whether this is the destination that is meant, in any case; ``*`` stands for any text, all else for itself.
+
+    The empty pattern fits every destination. No part of a name is enough: what an operator drops is what he named.
+    """
+    name = destination.casefold()
+    first, *rest = pattern.casefold().split("*")
+    if not rest:
+        return not pattern or first == name
+    *middle, last = rest
+    at, end = len(first), len(name) - len(last)
+    if at > end or not (name.startswith(first) and name.endswith(last)):
+        return False
+    for part in middle:
+        found = name.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
+
+
 def reply_key(reply: Reply) -> str:
     """What replies are searched and grouped by: ``451 4.7.1``, or ``451``."""
     return f"{reply.code}" if reply.enhanced is None else f"{reply.code} {reply.enhanced}"
@@ -157,7 +178,7 @@ def recipient_matches(query: MessageQuery, recipient: Recipient) -> bool:
     return (
         (query.state is None or recipient.state is query.state)
         and contains(recipient.forward_path, query.to)
-        and contains(recipient.destination, query.destination)
+        and destination_fits(query.destination, recipient.destination)
         and reply_fits(query.code, recipient.reply)
         and contains(recipient.note, query.note)
         and (not query.numbers or recipient.number in query.numbers)
