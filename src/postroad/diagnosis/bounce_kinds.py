@@ -64,6 +64,18 @@ def is_daemon(header: Mapping[str, str], known: Tables) -> bool:
     )
 
 
+def is_perhaps_a_person(header: Mapping[str, str]) -> bool:
+    """Whether a postmaster writes, who is a program in one house and somebody in the next, and no field tells which."""
+    sender = header.get("from", "").casefold()
+    marks = ("auto-submitted", "x-failed-recipients", "x-mailer")
+    return (
+        "postmaster" in sender
+        and "daemon" not in sender
+        and not any(name in header for name in marks)
+        and header.get("return-path", "-").strip() not in ("<>", "")
+    )
+
+
 def _tells_of_failure(mail: Mail, text: str, known: Tables) -> bool:
     subject = mail.header.get("subject", "").casefold()
     phrases = (*known.failure, *known.delayed)

@@ -74,7 +74,7 @@ def _groups(text: str) -> list[dict[str, str]]:
             groups[-1][name] = f"{groups[-1][name]}\n{line.strip()}"[:_MAX_VALUE]
         elif (found := _FIELD.match(line)) is not None:
             name = found[1].lower()
-            if name == "final-recipient" and name in groups[-1]:  # an empty line is missing
+            if name in _OF_RECIPIENT[:2] and (name in groups[-1] or "reporting-mta" in groups[-1]):  # no empty line
                 groups.append({})
             if name in groups[-1]:
                 name = ""

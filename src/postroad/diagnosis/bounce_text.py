@@ -169,17 +169,19 @@ class BounceText:
 
     # Who is named
 
-    def named(self, surely: Iterable[str], never: frozenset[str]) -> list[Named]:
+    def named(self, surely: Iterable[str], never: frozenset[str], loosely: bool = True) -> list[Named]:
         """The recipients: those of the header if there are, else those that the shapes of the text give away.
 
-        ``never`` are addresses that take part in another way, such as the sender's.
+        ``never`` are addresses that take part in another way, such as the sender's. Not ``loosely``: an address that
+        merely stands somewhere is none.
         """
         surely = list(dict.fromkeys(surely))
         if surely:
             return self._split(surely, {address.casefold() for address in surely}, lambda found, _: True)
         begin = self._begin()
+        shapes = (self._at_begin, self._behind_rcpt, self._behind_words, *((self._anywhere,) if loosely else ()))
         for start in (None,) if begin is None else (begin, None):
-            for shape in (self._at_begin, self._behind_rcpt, self._behind_words, self._anywhere):
+            for shape in shapes:
                 if found := self._split_by(shape, never, start):
                     return found
         return []

@@ -15,6 +15,8 @@ from postroad.replies.classify import Classification, classify
 
 #: What a last answer says that does no more than put off: then the time that ran out is the reason.
 _PUTS_OFF: Final = frozenset(("undefined", "expired", "system-error", "network-error", "not-accepting"))
+#: Postfix rested from a host; what follows is why. No account is suspended.
+_WAITED: Final = "delivery temporarily suspended: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ def judge(said: Said) -> Verdict:
 
 def _classified(said: Said) -> Classification:
     """By the rules of bounces, then by those of replies."""
-    text = " ".join(part for part in (said.code, _status_for(said), said.text) if part)
+    words = said.text.removeprefix(_WAITED)
+    text = " ".join(part for part in (said.code, _status_for(said), words) if part)
     provider = provider_of(said.host)
     first = classify(text, command=said.command, provider=provider, rules=tables().rules)
     if first.reason != "undefined":
