@@ -382,7 +382,13 @@ def test_a_server_that_does_not_answer(run: Run, tmp_path: Path) -> None:
     assert ended.code == 75 and "did not answer within 0.05 s" in ended.err
 
 
-@pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:8025", "http://", "x"])
+@pytest.mark.parametrize("url", ["http://me:s3cret@127.0.0.1:1", "ftp://me:s3cret@x", "http://me:s3cret@x:99999"])
+def test_the_password_of_a_url_is_not_repeated(run: Run, url: str) -> None:
+    ended = run("status", "--url", url)
+    assert ended.code in (64, 69) and "s3cret" not in ended.err
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:8025", "http://", "x", "http://x:99999", "http://[::1"])
 def test_a_url_that_is_none(run: Run, url: str) -> None:
     assert run("status", "--url", url).code == 64
 

@@ -38,7 +38,7 @@ def test_a_batch_is_a_line_each(stream: io.StringIO) -> None:
     assert first["tls"] == "TLSv1.3 X" and "account" not in first
 
 
-@pytest.mark.parametrize("hello", ["a\u2028b", "a\x7fb", "bücher", "\x1b[2J", 'x","event":"forged'])
+@pytest.mark.parametrize("hello", ["a\u2028b", "a\x7fb", "bücher", "\udc80", "\x1b[2J", 'x","event":"forged'])
 def test_a_strangers_text_forges_nothing(stream: io.StringIO, hello: str) -> None:
     log_accepted([draft(1, hello)])
     text = stream.getvalue()

@@ -51,8 +51,11 @@ class Server:
 
     @property
     def name(self) -> str:
-        """How messages call it."""
-        return self.url or str(self.path)
+        """How messages call it, without the password."""
+        if not self.url:
+            return str(self.path)
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
     def get(self, path: str, query: Mapping[str, object] | None = None, patience: float = 0.0) -> Any:
         """The JSON document at ``path``; ``patience``: seconds that the server may think beyond the usual."""
@@ -180,7 +183,9 @@ def _server_options(command: F, folder: tuple[str, ...]) -> F:
                 *folder, "state", type=click.Path(path_type=Path), envvar="POSTROAD_STATE", help="Its state folder."
             ),
             click.option("--config", type=click.Path(path_type=Path), envvar="POSTROAD_CONFIG", help="Its config."),
-            click.option("--answer-timeout", type=float, default=10.0, help="Seconds to wait for an answer."),
+            click.option(
+                "--answer-timeout", type=click.FloatRange(0.01), default=10.0, help="Seconds to wait for an answer."
+            ),
             click.option("--json", "as_json", is_flag=True, help="Print the API's document."),
         )
     ):
@@ -191,9 +196,9 @@ def _server_options(command: F, folder: tuple[str, ...]) -> F:
 def find_server(url: str, state: Path | None, config: Path | None, seconds: float = 10.0) -> Server:
     """The server that the options name, else the one of this account, else the one of this machine."""
     if url:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Failure(Exit.USAGE, f"`{url}` is no address of a server", "for example --url http://127.0.0.1:8025")
+        if not _is_address(url):
+            hint = "for example --url http://127.0.0.1:8025"
+            raise Failure(Exit.USAGE, f"`{url.rpartition('@')[2]}` is no address of a server", hint)
         return Server(url.rstrip("/"), timeout=seconds)
     if state is not None:
         return Server(path=state / "control.sock", timeout=seconds)
@@ -204,3 +209,11 @@ def find_server(url: str, state: Path | None, config: Path | None, seconds: floa
     own = default_state(dev_mode=True) / "control.sock"
     system = _SYSTEM_STATE / "control.sock"
     return Server(path=system if not own.exists() and os.path.exists(system) else own, timeout=seconds)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, a bracket without its other
+        return False

@@ -44,19 +44,27 @@ def _write(name: str, logger: Any, lines: Sequence[tuple[str, dict[str, Any]]]) 
     if not logging.getLogger(f"postroad.{name}").isEnabledFor(logging.INFO):
         return
     stream = _json_stream()
-    if stream is not None:
-        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        written = [
-            _encode({"at": at, "level": "info", "event": event, "logger": f"postroad.{name}", **fields}).decode("utf-8")
-            for event, fields in lines
-        ]
-        if all(line.isascii() and "\x7f" not in line for line in written):
-            with suppress(OSError, ValueError):  # a log that cannot be written is no reason to fail
-                stream.write("\n".join(written) + "\n")
-                stream.flush()
-            return
+    if stream is not None and (written := _plain_lines(name, lines)):
+        with suppress(OSError, ValueError):  # a log that cannot be written is no reason to fail
+            stream.write("\n".join(written) + "\n")
+            stream.flush()
+        return
     for event, fields in lines:  # somebody else's log, or a stranger's text: the careful way
         logger.info(event, **fields)
+
+
+def _plain_lines(name: str, lines: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
+    """The lines as JSON; empty when one of them holds more than printable ASCII."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    room = f"postroad.{name}"
+    try:
+        written = [
+            _encode({"at": at, "level": "info", "event": event, "logger": room, **fields}).decode("utf-8")
+            for event, fields in lines
+        ]
+    except UnicodeEncodeError:  # half of a surrogate pair, which is no character
+        return []
+    return written if all(line.isascii() and "\x7f" not in line for line in written) else []
 
 
 def _outcome(message: StoredMessage, attempt: Attempt, result: Result) -> dict[str, Any]:
