@@ -694,6 +694,19 @@ def test_following_the_journal_misses_nothing() -> None:
     run(work)
 
 
+def test_what_was_looked_at_is_not_looked_at_again() -> None:
+    async def work(house: QueueHouse, ask: Asker) -> None:
+        for _ in range(3):
+            await house.tried(await house.put("a@example.net"))
+        newest = (await ask.get("/log"))["next"]
+        nothing = await ask.get("/log", after=0, to="nobody@")
+        assert (nothing["entries"], nothing["next"]) == ([], newest)
+        first = await ask.get("/log", after=0, to="a@", limit=1)
+        assert first["next"] == first["entries"][0]["line"] < newest
+
+    run(work)
+
+
 def test_waiting_for_the_journal_ends() -> None:
     async def work(house: QueueHouse, ask: Asker) -> None:
         assert await ask.get("/log", after=0, wait="0.01") == {

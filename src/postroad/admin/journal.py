@@ -73,12 +73,17 @@ class JournalDesk:
                 return page
 
     async def _behind(self, wanted: LogQuery, after: int) -> LogPage:
+        tip = await self._tip()
         entries = await self._desk.journal(replace(_query(wanted), after=after, limit=wanted.limit, oldest_first=True))
-        following = max([after, *(one.line for one in entries)])
-        return LogPage(tuple(_narrowed(entries, wanted)), following)
+        seen = tip if len(entries) < wanted.limit else 0  # so that no line is looked at again each time
+        return LogPage(tuple(_narrowed(entries, wanted)), max([after, seen, *(one.line for one in entries)]))
+
+    async def _tip(self) -> int:
+        """The newest line."""
+        return max((one.line for one in await self._desk.journal(JournalQuery(limit=1))), default=0)
 
     async def _newest(self, wanted: LogQuery) -> LogPage:
-        tip = await self._desk.journal(JournalQuery(limit=1))
+        tip = await self._tip()
         found: list[JournalEntry] = []
         before = 0
         while len(found) < wanted.limit:
@@ -89,7 +94,7 @@ class JournalDesk:
                 break
             before = min(one.line for one in page)
         found.sort(key=lambda one: (one.line, one.attempt.at) if len(self._desk.spools) == 1 else (0, one.attempt.at))
-        return LogPage(tuple(found[-wanted.limit :]), max([0, *(one.line for one in (*tip, *found))]))
+        return LogPage(tuple(found[-wanted.limit :]), max([tip, *(one.line for one in found)]))
 
 
 def _query(wanted: LogQuery) -> JournalQuery:
