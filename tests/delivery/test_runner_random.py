@@ -53,6 +53,7 @@ class World:
         self.accepted: dict[MessageId, Draft] = {}
         self.removed: set[MessageId] = set()
         self.most = 0
+        self.highest = 0.0
         self.told_lines: set[int] = set()
         self.crashed = False
 
@@ -78,7 +79,11 @@ class World:
         """The process is gone in the middle of it all; the disk has what was on its way to it."""
         runner, self.crashed = self.runner, True
         runner._stopping = "killed"
-        tasks = [job.task for job in runner._lanes] + [runner._loop_task, *runner._entrance._look_ups, *runner._claims.returns]
+        tasks = [job.task for job in runner._lanes] + [
+            runner._loop_task,
+            *runner._entrance._look_ups,
+            *runner._claims.returns,
+        ]
         for task in tasks:
             if task is not None:
                 task.cancel()
@@ -167,6 +172,7 @@ class World:
                 self.removed.add(gone)
                 await spool.calm(spool.real.remove([gone]))
             case 8:
+                self.highest = max(self.highest, self.clock.wall())
                 self.clock.ahead += die.choice(BACK)
             case 9 | 10:
                 self.clock.ahead += die.choice(AHEAD)
@@ -191,7 +197,8 @@ class World:
     async def clear_up(self) -> None:
         """Fair weather until nobody waits any more."""
         self.spool.chance = 0.0
-        await asyncio.sleep(1000)
+        last = max(self.highest, self.clock.wall()) + max(self.limits.lease, 120.0)  # which overdue mail is leased for
+        await asyncio.sleep(last + 100 - self.clock.wall())  # leases run out that could not be given back
         await self.runner.stop(100)
         assert await self.leased() == 0  # none was forgotten
         self.hosts.fair = True
