@@ -167,5 +167,6 @@ async def committer_busy(spool: SqliteSpool) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        spool._committer.hand_over()
         gate.set()
         await blocked

@@ -1,9 +1,10 @@
 """The one thread that writes: it takes all that is pending whenever it is free, into one transaction, with one fsync.
 
-Nothing waits on purpose: while one transaction is on its way to the disk, the next one gathers. Callers hear of the
-outcome by one call into the event loop a transaction. An error of one request costs its neighbours nothing; an error
-of the disk costs the whole transaction: everybody is told, nothing is tried again, and the database is opened afresh
-(C7: after a failed fsync the kernel may have thrown the data away and call the next fsync a success).
+Nothing waits on purpose: while one transaction is on its way to the disk, the next one gathers; what comes in one turn
+of the event loop goes together. Callers hear of the outcome by one call into the event loop a transaction. An error of
+one request costs its neighbours nothing; an error of the disk costs the whole transaction: everybody is told, nothing
+is tried again, and the database is opened afresh (C7: after a failed fsync the kernel may have thrown the data away and
+call the next fsync a success).
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 import apsw
 
-from postroad.envelope import Attempt, Batch, Draft, JournalEntry
+from postroad.envelope import Draft, JournalEntry
 from postroad.errors import NotFound, SpoolError, StorageFull
 from postroad.spool import keeping
-from postroad.spool.content import ContentFiles, SpooledContent
+from postroad.spool.content import ContentFiles
 from postroad.spool.fresh import FreshMessages
 from postroad.spool.keeping import Incoming
+from postroad.spool.requests import Acceptance, Commit, Request, Settlement
 from postroad.spool.rows import is_kept
 from postroad.spool.space import storage_fault
 from postroad.spool.transaction import Counts, Transaction, count_all
@@ -54,81 +55,6 @@ _FATAL: Final = (
     apsw.NotADBError,
     MemoryError,
 )
-
-
-class Acceptance(Incoming):
-    """A message on its way to the commit point, and who waits for it."""
-
-    __slots__ = ("_done", "error")
-
-    def __init__(
-        self, draft: Draft, content: SpooledContent, expires: float, done: Callable[[SpoolError | None], None]
-    ) -> None:
-        super().__init__(draft, content, expires)
-        self.error: SpoolError | NotFound | None = None
-        self._done = done
-
-    @property
-    def incoming(self) -> Sequence[Incoming]:
-        """What comes in: itself."""
-        return (self,)
-
-    @property
-    def accepted(self) -> bool:
-        """Whether it stays."""
-        return self.error is None
-
-    def finish(self) -> None:
-        """Tell the caller; on the event loop."""
-        self._done(self.error)  # type: ignore[arg-type]
-
-
-Settlement = tuple[Batch, Attempt]
-
-
-class Request:
-    """Any other change, with messages that are accepted together with it, and the future that waits for its result."""
-
-    __slots__ = ("error", "future", "incoming", "result", "settles", "work")
-
-    def __init__(
-        self,
-        work: Callable[[Transaction], Any],
-        future: asyncio.Future[Any],
-        incoming: Sequence[Incoming] = (),
-        settles: Settlement | None = None,
-    ) -> None:
-        """``work`` writes what comes in; with a result that is false, it did not."""
-        self.work = work
-        self.settles = settles
-        self.future = future
-        self.incoming = incoming
-        self.result: Any = None
-        self.error: SpoolError | NotFound | None = None
-
-    @property
-    def accepted(self) -> bool:
-        """Whether what came in stays."""
-        return self.error is None and bool(self.result)
-
-    def finish(self) -> None:
-        """Tell the caller; on the event loop. One that was cancelled does not wait any more."""
-        if self.future.done():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """What a transaction brought, for those who watch."""
-
-    accepted: list[Incoming]
-    lost: list[Draft]
-    """Claimed drafts that were not accepted."""
-    entries: list[JournalEntry]
 
 
 class Committer:
@@ -165,13 +91,25 @@ class Committer:
         self._doubtful: list[Incoming] = []
         #: Reports of such a transaction: if the disk kept them, it also kept what they report, and they stay.
         self._reported: list[Incoming] = []
-        self.submit: Callable[[Acceptance | Request | None], None] = self._queue.put
+        self._gathered: list[Acceptance | Request] = []
 
     def start(self, connection: apsw.Connection, counts: Counts) -> None:
         """Begin, with a connection that was opened and counted."""
         self._adopt(connection)
         self.counts = counts
         self._thread.start()
+
+    def submit(self, one: Acceptance | Request) -> None:
+        """Put it into the next transaction, together with all that comes in this turn of the event loop."""
+        if not self._gathered:
+            self._loop.call_soon(self.hand_over)
+        self._gathered.append(one)
+
+    def hand_over(self) -> None:
+        """Let the thread see what was submitted."""
+        gathered, self._gathered = self._gathered, []
+        for one in gathered:
+            self._queue.put(one)
 
     async def perform(
         self,
@@ -188,8 +126,8 @@ class Committer:
         return await future
 
     def stop(self) -> None:
-        """Finish all that was submitted, and wait for it; blocks."""
-        self.submit(None)
+        """Finish all that was handed over, and wait for it; blocks."""
+        self._queue.put(None)
         self._thread.join()
 
     # ------------------------------------------------------------------------------- in the committer's thread

@@ -21,7 +21,7 @@ from postroad.clock import Clock, SystemClock
 from postroad.envelope import Attempt, Batch, Draft, JournalEntry, MessageId, RecipientState, StoredMessage
 from postroad.errors import SpoolError
 from postroad.spool import journal, keeping, leasing, matching, rows, turns
-from postroad.spool.committer import Acceptance, Commit, Committer, Settlement
+from postroad.spool.committer import Committer
 from postroad.spool.content import ContentFiles, SpooledContent, submitted
 from postroad.spool.database import open_writer, quick_check
 from postroad.spool.hot import HotContent
@@ -38,6 +38,7 @@ from postroad.spool.interface import (
 from postroad.spool.keeping import Incoming
 from postroad.spool.location import ShardFolder
 from postroad.spool.reading import Reader
+from postroad.spool.requests import Acceptance, Commit, Settlement
 from postroad.spool.space import Space
 from postroad.spool.transaction import Counts, Transaction, count_all
 from postroad.spool.transitions import COUNT_LIMIT, check_attempt, check_due, claimed_until
@@ -341,6 +342,7 @@ class SqliteSpool:
         if self._closed:
             return
         self._closed = True
+        self._committer.hand_over()
         await asyncio.get_running_loop().run_in_executor(None, self._shut)
 
     def _shut(self) -> None:
