@@ -142,6 +142,7 @@ def test_other_text_is_no_log() -> None:
         ("2026-11-24T12:00:01Z x", "2026-11-24T12:00:01+00:00"),
         ("2026-11-24 12:00:01.5 +0900 x", "2026-11-24T03:00:01.500000+00:00"),
         ("<22>1 2026-11-24T12:00:01Z x", "2026-11-24T12:00:01+00:00"),
+        ("1795521601.500000 mx x", "2026-11-24T12:00:01.500000+00:00"),
         ("mail-1  | 2026-11-24T12:00:01Z x", "2026-11-24T12:00:01+00:00"),
     ],
 )
@@ -156,6 +157,8 @@ def test_stamps_with_a_zone(text: str, moment: str) -> None:
         ("<22>Nov  4 12:00:01 mx", (2026, 11, 4)),
         ("Dec 31 12:00:01 mx", (2025, 12, 31)),  # it would be to come
         ("Feb 29 12:00:01 mx", (2024, 2, 29)),
+        ("Nov 24 2019 12:00:01 mx", (2019, 11, 24)),
+        ("2019 Nov 24 12:00:01 mx", (2019, 11, 24)),
     ],
 )
 def test_stamps_without_a_year_are_of_the_past(text: str, moment: tuple[int, int, int]) -> None:
@@ -172,7 +175,17 @@ def test_a_log_that_is_followed_into_another_year() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "Nov 99 99:99:99 mx", "Xyz 24 12:00:01 x", "2026-13-45T12:00:01Z", "9999-99-99 99:99:99 x", "Nov"]
+    "text",
+    [
+        "",
+        "x",
+        "Nov 99 99:99:99 mx",
+        "Xyz 24 12:00:01 x",
+        "2026-13-45T12:00:01Z",
+        "9999-99-99 99:99:99 x",
+        "Nov",
+        "Xyz 24 2019 12:00:01 x",
+    ],
 )
 def test_no_stamp_is_no_moment(text: str) -> None:
     assert Stamps(REFERENCE).read(text) == 0.0

@@ -11,6 +11,7 @@ from typing import Final
 
 from postroad.diagnosis.logs_digest import Digest, Wanted
 from postroad.diagnosis.logs_documents import Describing, Document
+from postroad.diagnosis.logs_packing import unpacked
 from postroad.diagnosis.logs_reading import BLOCK, FORMATS, readers
 from postroad.replies.catalogue import catalogue
 
@@ -51,7 +52,7 @@ def explain_log(
 
 def format_of(log: bytes) -> str:
     """The format of a log by its first lines, one of FORMATS; empty when it is none."""
-    lines = log[:65_536].split(b"\n")
+    lines = [unpacked(line) for line in log[:65_536].split(b"\n")]
     counts = {reader.name: sum(map(reader.knows, lines)) for reader in readers()}
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] else ""

@@ -118,6 +118,9 @@ _SYSLOG = re.compile(r"([A-Z][a-z]{2}) ([ 0-3][0-9]) ([0-2][0-9]):([0-5][0-9]):(
 _ISO = re.compile(
     r"[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-5][0-9]:[0-5][0-9](?:[.,][0-9]{1,9})?(?:Z| ?[+-][0-9]{2}:?[0-9]{2})?"
 )
+_YEAR = re.compile(r"([A-Z][a-z]{2} [ 0-3][0-9]) ((?:19|20)[0-9]{2}) ([0-9:]{8})")
+_YEAR_FIRST = re.compile(r"((?:19|20)[0-9]{2}) ([A-Z][a-z]{2} [ 0-3][0-9] [0-9:]{8})")
+_EPOCH = re.compile(r"[0-9]{10}(?:\.[0-9]{1,9})?(?= )")
 _ANYWHERE = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:|[A-Z][a-z]{2} [ 0-3][0-9] [0-2][0-9]:")
 
 
@@ -152,6 +155,8 @@ class Stamps:
     def _other(self, head: str) -> float:
         found = _ISO.match(head)
         if found is None:
+            if (rarer := _rarer(head)) is not None:
+                return rarer
             place = _ANYWHERE.search(head)
             if place is None or not place.start():
                 return 0.0
@@ -170,14 +175,35 @@ class Stamps:
         day, hour, minute, second = (int(part) for part in found.groups()[1:])
         year = self._reference.year
         for one in range(year, year - 9, -1):  # 29 February may be some years ago
-            try:
-                moment = datetime(one, _MONTHS[found[1]], day, hour, minute, min(second, 59))  # noqa: DTZ001 (this machine's zone is meant)
-                at = moment.timestamp()
-            except (ValueError, OverflowError, OSError):
-                continue
-            if at <= self._reference.timestamp():
+            at = _here(one, _MONTHS[found[1]], day, hour, minute, second)
+            if at is not None and at <= self._reference.timestamp():
                 return at
         return None
+
+
+def _here(year: int, month: int, day: int, hour: int, minute: int, second: int) -> float | None:
+    """The moment in this machine's zone."""
+    try:
+        return datetime(year, month, day, hour, minute, min(second, 59)).timestamp()  # noqa: DTZ001 (this machine's zone is meant)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _rarer(head: str) -> float | None:
+    """``Nov 24 2026 10:00:01``, ``2026 Nov 24 10:00:01``, and seconds since the epoch; None for another."""
+    if found := _EPOCH.match(head):
+        return float(found[0])
+    if found := _YEAR.match(head):
+        year, stamp = found[2], f"{found[1]} {found[3]}"
+    elif found := _YEAR_FIRST.match(head):
+        year, stamp = found[1], found[2]
+    else:
+        return None
+    told = _SYSLOG.match(stamp)
+    if told is None or told[1] not in _MONTHS:
+        return None
+    day, hour, minute, second = (int(part) for part in told.groups()[1:])
+    return _here(int(year), _MONTHS[told[1]], day, hour, minute, second)
 
 
 def _moment(stamp: str) -> float:

@@ -40,6 +40,8 @@ _WHILE: Final = (
     ("sending end of data", "CONTENT"),
 )
 _TLS: Final = ("TLS is required", "Cannot start TLS", "Server certificate", "TLS handshake", "host name mismatch")
+#: What header_checks(5) and body_checks(5) looked at.
+_OF_CONTENT: Final = ("header ", "body ", "mime-header ", "nested-header ")
 _SUSPENDED: Final = "delivery temporarily suspended: "
 
 
@@ -127,6 +129,8 @@ def _expiry(line: str, stamps: Stamps) -> Event | None:
 def _refusal(line: str, stamps: Stamps) -> Event | None:
     """``NOQUEUE: reject: RCPT from unknown[192.0.2.9]: 450 4.7.1 …; from=<…> to=<…> proto=ESMTP helo=<…>``"""
     said = line[line.find("reject: ") + 8 :]
+    if said.startswith(_OF_CONTENT):
+        return _content_refusal(line, said, stamps)
     stage, _, rest = said.partition(" from ")
     client, found, rest = rest.partition("]: " if "]: " in rest else ": ")
     command = verb(stage)
@@ -147,3 +151,23 @@ def _refusal(line: str, stamps: Stamps) -> Event | None:
     text = "" if heard else reply.removeprefix(status).lstrip()
     message = "" if message == "NOQUEUE" else message
     return Event(REFUSED, stamps.read(line), to, domain_of(to), host, command, heard, text, status, message)
+
+
+def _content_refusal(line: str, said: str, stamps: Stamps) -> Event | None:
+    """cleanup(8): ``reject: header Subject: … from mx.example[192.0.2.9]; from=<…> to=<…> proto=… helo=<…>: 5.7.1 text``
+
+    What the header holds is a stranger's, so the marks behind it are sought from the end.
+    """
+    content, found, about = said.rpartition("; from=<")
+    if not found:
+        return None
+    client = content.rpartition(" from ")[2]
+    place = about.find("> to=<")
+    to = about[place + 6 :].partition(">")[0][:MAX_FIELD] if place >= 0 else ""
+    text = about.partition(">: ")[2] if ">: " in about else about.rpartition(": ")[2]
+    status = text.partition(" ")[0] if text[:1] in "45" and text.partition(" ")[0].count(".") == 2 else ""
+    message = line[: line.find("reject: ")].removesuffix(": ").rpartition(" ")[2]
+    text = text.removeprefix(status).lstrip()
+    return Event(
+        REFUSED, stamps.read(line), to, domain_of(to), client[:MAX_FIELD], "CONTENT", "", text, status, message
+    )

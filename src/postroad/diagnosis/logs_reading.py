@@ -12,6 +12,7 @@ from typing import Final
 from postroad.diagnosis.logs_event import MAX_LINE, Event, Reader, Stamps
 from postroad.diagnosis.logs_exim import EximReader
 from postroad.diagnosis.logs_opensmtpd import OpenSmtpdReader
+from postroad.diagnosis.logs_packing import unpacked
 from postroad.diagnosis.logs_postfix import PostfixReader
 from postroad.diagnosis.logs_postroad import PostroadReader
 
@@ -44,6 +45,8 @@ class LogLines:
     """The formats that were met, in the order they were."""
     writer: str = ""
     """The format of the newest event."""
+    _packed: bool = False
+    """Its lines are packed in JSON."""
     _rest: bytes = b""
     _skipping: bool = False
     """The rest of a line that is too long is still to come."""
@@ -83,6 +86,7 @@ class LogLines:
 
     def _read(self, lines: list[bytes]) -> Iterator[Event]:
         self.lines += len(lines)
+        lines = self._without_packing(lines)
         if not self.chosen or not self.found:
             self._look(lines)
         if len(self.found) == 1:
@@ -100,6 +104,13 @@ class LogLines:
                     self.writer = reader.name
                     yield event
                     break
+
+    def _without_packing(self, lines: list[bytes]) -> list[bytes]:
+        """By a sample of the lines, too; a log that was packed once stays so."""
+        if not self._packed:
+            sample = lines[:: max(len(lines) // _SAMPLE, 1)]
+            self._packed = any(unpacked(line) is not line for line in sample)
+        return [unpacked(line) for line in lines] if self._packed else lines
 
     def _look(self, lines: list[bytes]) -> None:
         """Find the formats in use: by a sample of the lines, by all of them as long as none was found."""

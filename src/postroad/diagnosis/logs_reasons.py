@@ -19,6 +19,7 @@ _DIGITS: Final = str.maketrans("123456789@", "0000000000")
 
 #: What mail servers say in their logs where no reply was heard, and rules for replies cannot know: phrase -> reason.
 _PHRASES: Final = (
+    ("host not found, try again", "network-error"),
     ("cannot start tls", "starttls-failed"),
     ("certificate not trusted", "starttls-failed"),
     ("tls session is required", "security-error"),
@@ -27,7 +28,7 @@ _PHRASES: Final = (
     ("no valid route to", "network-error"),
     ("smtp timeout", "network-error"),
     ("non-existent hosts", "host-unknown"),
-    ("host lookup did not complete", "host-unknown"),
+    ("host lookup did not complete", "network-error"),
     ("unrouteable address", "host-unknown"),
     ("invalid domain name", "host-unknown"),
     ("loops back to myself", "mailer-error"),
