@@ -118,6 +118,22 @@ def test_list(run: Run, server: Running) -> None:
     assert run("queue", "list", new[-6:], "--json").document["recipients"][0]["id"] == new
 
 
+def test_list_tells_how_long_a_silent_host_is_left_alone(run: Run, server: Running) -> None:
+    server.put("a@example.net")
+    server.put("b@example.org")
+    server.house.rests["example.net"] = server.house.clock.now + 600
+    server.house.rests["example.org"] = server.house.clock.now - 600
+    _, first, second = run("queue", "list").out.rstrip("\n").split("\n")
+    assert " in 10m " in first and " now " in second
+
+
+def test_why_of_a_held_one_does_not_speak_of_those_that_wait(run: Run, server: Running) -> None:
+    held = server.put("a@example.net", hold="held by the operator")
+    server.put("b@example.net")
+    assert "nobody else is on hold for example.net" in run("queue", "why", held).out
+    assert "保留中のものは、ほかにありません" in run("queue", "why", held, "--lang", "ja").out
+
+
 def test_list_filters_and_groups(run: Run, server: Running) -> None:
     server.tried(server.put("kana@example.net", "bob@example.net", ago=2 * HOUR))
     server.tried(server.put("bob@example.org", ago=26 * HOUR), RATE_LIMITED)
@@ -256,7 +272,7 @@ def test_why_of_a_held_one(run: Run, server: Running, note: str, said: str) -> N
             "The mail for x@example.net was delivered to the mailbox.", "",
         ),
         (Outcome.FAILED, UNKNOWN, {}, "a@b.example", "x@example.net will not get this: it was refused", "the sender was told"),
-        (Outcome.FAILED, UNKNOWN, {}, "", "x@example.net will not get this: it was refused", "nobody was told: the message has"),
+        (Outcome.FAILED, UNKNOWN, {}, "", "x@example.net will not get this: it was refused", "no sender was told, for the message has"),
         (Outcome.FAILED, RATE_LIMITED, {"expired": True}, "a@b.example", "x@example.net will not get this: the time", "the sender"),
     ],
 )  # fmt: skip
@@ -366,7 +382,9 @@ def test_bounce_asks_a_person(run: Run, server: Running, monkeypatch: pytest.Mon
     assert refused.err.endswith("error: nothing was done\n")
     assert server.left() == ["a@example.net queued"]
     answering(monkeypatch, "y\n")
-    assert run("queue", "bounce", message_id).out == "1 recipient is given up; the sender is told\n"
+    assert (
+        run("queue", "bounce", message_id).out == "1 recipient is given up; the sender is told, where a report is due\n"
+    )
     assert server.left() == []
     assert "an operator gave it up" in run("queue", "why", message_id).out
 

@@ -101,7 +101,7 @@ class Admin:
         self._unready = unready
         self._clock = clock or SystemClock()
         self._started_at = self._clock.wall()
-        self._outlook = outlook
+        self.outlook = outlook
         self.queue = QueueDesk([spool], lambda: catalogue().rules, self._clock)
         self.queue_actions = QueueActions(self.queue, spool, runner, self._clock)
         self.journal = JournalDesk(self.queue, spool)
@@ -248,4 +248,4 @@ class Admin:
 
     async def why(self, part: str) -> Why:
         """Why the message whose id begins or ends with ``part`` is where it is; raises NotFound."""
-        return await why(self.queue, part, self._outlook)
+        return await why(self.queue, part, self.outlook)

@@ -40,7 +40,7 @@ def _next(one: Document, now: str, said: Speech) -> str:
     words = said.words["list"]
     if one["state"] != "queued":
         return said.words["states"][one["state"]]
-    left = between(now, one["next_due"])
+    left = max(between(now, one["next_due"]), between(now, one["rests_until"]))
     return words["in"].format(span=said.waiting.span(left)) if left >= 1 else words["now"]
 
 

@@ -249,7 +249,8 @@ class Waiting:
         if others["elsewhere"]:
             name = "held_elsewhere" if one["state"] == "held" else "elsewhere"
             said.append(self.counted("others", name, others["elsewhere"]))
-        return said or [self._words["others"]["none"].format(destination=to)]
+        none = "none_held" if one["state"] == "held" else "none"
+        return said or [self._words["others"][none].format(destination=to)]
 
     # ── what one may do ─────────────────────────────────────────────────────
 

@@ -57,7 +57,7 @@ class QueueApi:
         check_query(request, *FIELDS, "id", "after", "limit")
         limit = max(number(request, "limit", 50, _MAX_ROWS), 1)
         page = await self._desk.page(self._wanted(request), word(request, "after"), limit)
-        return Json(shapes.page_shape(page, self._desk.clock.wall()))
+        return Json(shapes.page_shape(page, self._desk.clock.wall(), self._admin.outlook.rests_until))
 
     async def groups(self, request: Request) -> Response:
         """How many wait for what."""

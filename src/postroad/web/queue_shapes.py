@@ -12,8 +12,8 @@ from postroad.admin.journal import LogPage
 from postroad.admin.others import Others
 from postroad.admin.queue import Case, Page, Row
 from postroad.admin.queue_actions import Done
-from postroad.admin.why import Last, Standing, Why
-from postroad.envelope import Attempt, JournalEntry, Result, Step
+from postroad.admin.why import NO_OUTLOOK, Last, RestsUntil, Standing, Why
+from postroad.envelope import Attempt, JournalEntry, RecipientState, Result, Step
 from postroad.replies import Reply
 from postroad.replies.catalogue import catalogue
 from postroad.replies.classify import Classification, classify
@@ -30,9 +30,9 @@ def _moment(seconds: float | None) -> str | None:
 # ── lists ───────────────────────────────────────────────────────────────────
 
 
-def row_shape(row: Row) -> Json:
+def row_shape(row: Row, rests_until: RestsUntil = NO_OUTLOOK.rests_until) -> Json:
     """A recipient that waits: ``{"id", "number", "from", "to", "destination", "state", "attempts",
-    "received_at", "next_due", "size", "reply", "note", "reason"}``; ``reason`` is a slug or null.
+    "received_at", "next_due", "rests_until", "size", "reply", "note", "reason"}``; ``reason`` is a slug or null.
     """
     one = row.recipient
     return {
@@ -45,6 +45,7 @@ def row_shape(row: Row) -> Json:
         "attempts": one.attempts,
         "received_at": stamp(row.message.received_at),
         "next_due": _moment(one.next_due),
+        "rests_until": _moment(rests_until(one.destination)) if one.state is RecipientState.QUEUED else None,
         "size": row.message.size,
         "reply": reply_shape(one.reply),
         "note": one.note,
@@ -52,12 +53,12 @@ def row_shape(row: Row) -> Json:
     }
 
 
-def page_shape(page: Page, now: float) -> Json:
+def page_shape(page: Page, now: float, rests_until: RestsUntil = NO_OUTLOOK.rests_until) -> Json:
     """``{"schema", "now", "recipients": [row], "next", "matching": {"recipients", "destinations"}}``."""
     return {
         "schema": "postroad.queue/1",
         "now": stamp(now),
-        "recipients": [row_shape(row) for row in page.rows],
+        "recipients": [row_shape(row, rests_until) for row in page.rows],
         "next": page.next or None,
         "matching": {"recipients": page.recipients, "destinations": page.destinations},
     }
