@@ -280,8 +280,8 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-@pytest.mark.parametrize("seed", [*range(4), None])
+@pytest.mark.parametrize("seed", [*range(3), None])
 def test_nobody_is_lost_and_nobody_doubled(seed: int | None, kind: str, folder: Path) -> None:
     seed = random.randrange(1_000_000) if seed is None else seed
     print(f"seed {seed}")  # to be seen when it fails
-    live_through(seed, kind, folder, 60)
+    live_through(seed, kind, folder, 50)
