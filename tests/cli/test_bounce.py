@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jsonschema
@@ -143,6 +143,24 @@ def test_an_ordinary_mail_ends_with_65(run: Run) -> None:
 def test_a_missing_file(run: Run, tmp_path: Path) -> None:
     ended = run("bounce", "explain", tmp_path / "none.eml")
     assert ended.code == 66 and "none.eml" in ended.err
+
+
+def test_a_folder_below_that_may_not_be_read_stops_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(SAMPLES / "postfix" / "01-user-unknown.eml", tmp_path)
+    (tmp_path / "shut\x1b[2J").mkdir()
+    listed = Path.iterdir
+
+    def iterdir(path: Path) -> Iterator[Path]:  # root may read everything
+        if path.name.startswith("shut"):
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    ended = run("bounce", "explain", str(tmp_path))
+    assert ended.code == 0
+    assert "shut\\u001b[2J may not be read" in ended.err
 
 
 def test_hostile_text_moves_no_cursor(run: Run) -> None:

@@ -118,10 +118,10 @@ def test_pipes_gzip_and_several_files(piped: Run, run: Run, tmp_path: Path) -> N
 
 
 def test_a_damaged_file_is_told(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "cut.gz").write_bytes(gzip.compress(RECORDED.read_bytes())[:-9])
-    ended = run("log", "explain", tmp_path / "cut.gz")
+    (tmp_path / "cut\x1b[2J.gz").write_bytes(gzip.compress(RECORDED.read_bytes())[:-9])
+    ended = run("log", "explain", tmp_path / "cut\x1b[2J.gz")
     assert ended.code == 0
-    assert "cut.gz: the gzip file is damaged or cut off" in ended.err
+    assert "cut\\u001b[2J.gz: the gzip file is damaged or cut off" in ended.err
 
 
 def test_filters(run: Run) -> None:

@@ -82,3 +82,8 @@ def test_mutated_packed_lines_are_read() -> None:
                 (b'"', b"{", b"\\u0000", b"\\ud800", b"1e999", b"null", b"[]", b"\xff", b"}", b"\x1b", b"9" * 30)
             )
         explain_log(bytes(line), now=REFERENCE)
+
+
+def test_half_a_character_in_a_text_is_no_fault() -> None:
+    line = f"Nov 24 10:00:01 mx postfix/smtp[1]: {SAID}\n"
+    assert explain_log("\ud800" + line + "\udcff" + line, now=REFERENCE)["events"] == 2

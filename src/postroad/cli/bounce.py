@@ -12,7 +12,7 @@ import click
 
 from postroad.cli.columns import as_document
 from postroad.cli.language import chosen
-from postroad.cli.outcome import Exit, Failure
+from postroad.cli.outcome import Exit, Failure, say
 
 if TYPE_CHECKING:
     from postroad.diagnosis.bounce_document import BounceExplainer
@@ -114,7 +114,6 @@ def _each(names: tuple[str, ...], show: _Shown) -> int:
 def _folder(names: tuple[str, ...], show: _Shown, limit: int) -> int:
     """Folders and files: a row for each recipient, then how often each reason was found."""
     from postroad.cli.bounce_shown import Table
-    from postroad.cli.outcome import say
     from postroad.cli.progress import Progress
     from postroad.replies.catalogue import catalogue
 
@@ -153,7 +152,10 @@ def _files(path: Path, depth: int = 0) -> Iterator[str]:
     try:
         below = sorted(path.iterdir())
     except OSError as fault:
-        raise _failure(str(path), fault) from fault
+        if not depth:
+            raise _failure(str(path), fault) from fault
+        say("warn", _failure(str(path), fault).message)  # the others are read all the same
+        return
     for one in below[:_MAX_FILES]:
         if one.name.startswith(".") or one.is_symlink():
             continue

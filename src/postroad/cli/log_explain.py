@@ -142,7 +142,9 @@ class _Shown:
 
     def note(self, key: str, /, **values: object) -> None:
         """A remark on standard error."""
-        print(self.words["notes"][key].format(**values), file=sys.stderr)
+        from postroad.observe.printable import printable
+
+        print(printable(self.words["notes"][key].format(**values)), file=sys.stderr)
 
 
 class _Work:

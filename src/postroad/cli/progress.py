@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from postroad.cli.columns import cut, octets, span, width
+from postroad.observe.printable import printable
 
 _EVERY: Final = 0.2
 _BAR: Final = 24
@@ -20,7 +21,7 @@ class Progress:
         """``all`` is how many octets there are, None for a pipe; ``words`` has ``percent`` and ``open``."""
         self._all = all
         self._words = words
-        self._name = name
+        self._name = printable(name)
         self._shown = wanted and sys.stderr.isatty()
         self._began = self._told = time.monotonic()
         self._width = 0

@@ -58,9 +58,17 @@ def format_of(log: bytes) -> str:
     return best if counts[best] else ""
 
 
+def octets_of(text: str) -> bytes:
+    """What a text was read from: octets that were no UTF-8 come back, halves of characters are replaced."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
+
+
 def _blocks(log: bytes | str | Iterable[bytes]) -> Iterable[bytes]:
     if isinstance(log, str):
-        log = log.encode("utf-8", "surrogateescape")
+        log = octets_of(log)
     if isinstance(log, bytes):
         return (log[start : start + BLOCK] for start in range(0, len(log), BLOCK))
     return log

@@ -19,8 +19,8 @@ from postroad.diagnosis.bounce_document import explain_bounce
 from postroad.replies.catalogue import catalogue
 from postroad.web.answers import Json
 from postroad.web.problems import Refusal
-from postroad.web.reference import preferred
-from postroad.web.requests import check_query, json_body, word
+from postroad.web.reference import asked_language
+from postroad.web.requests import check_query, json_body
 
 _GIVEN = ("message", "base64")
 
@@ -29,7 +29,7 @@ async def explain(request: Request) -> Response:
     """One message, as it was received; ``base64`` is for one with octets that are no UTF-8."""
     check_query(request, "lang")
     octets = _octets(await json_body(request))
-    document = await run_in_threadpool(explain_bounce, octets, _language(request))
+    document = await run_in_threadpool(explain_bounce, octets, asked_language(request, catalogue().languages))
     return Json(document, headers={"content-language": document["language"]})
 
 
@@ -45,11 +45,3 @@ def _octets(given: dict[str, Any]) -> bytes:
         return base64.b64decode("".join(encoded.split()), validate=True)
     except (binascii.Error, ValueError) as fault:
         raise Refusal(400, "`base64` is not base64", "RFC 4648 section 4, with padding") from fault
-
-
-def _language(request: Request) -> str:
-    known = catalogue().languages
-    tag = word(request, "lang") or preferred(request.headers.get("accept-language", ""), known)
-    if tag not in known:
-        raise Refusal(400, f"there is no language `{tag[:40]}`", f"there are: {', '.join(known)}")
-    return tag

@@ -19,7 +19,7 @@ from postroad.diagnosis.logs_reading import FORMATS
 from postroad.replies.catalogue import catalogue
 from postroad.web.answers import Json
 from postroad.web.problems import Refusal
-from postroad.web.reference import preferred
+from postroad.web.reference import asked_language
 from postroad.web.requests import check_query, json_body, number, seconds, word
 
 _MOST: Final = 1_000
@@ -33,7 +33,7 @@ async def explain(request: Request) -> Response:
     document = await run_in_threadpool(
         explain_log,
         log,
-        language=_language(request),
+        language=asked_language(request, catalogue().languages),
         destination=word(request, "destination"),
         since=_since(request),
         format=_format(request),
@@ -63,11 +63,3 @@ def _format(request: Request) -> str:
     if kind not in ("", "auto", *FORMATS):
         raise Refusal(400, f"there is no format `{kind[:40]}`", f"there are: {', '.join(FORMATS)}")
     return "" if kind == "auto" else kind
-
-
-def _language(request: Request) -> str:
-    known = catalogue().languages
-    tag = word(request, "lang") or preferred(request.headers.get("accept-language", ""), known)
-    if tag not in known:
-        raise Refusal(400, f"there is no language `{tag[:40]}`", f"there are: {', '.join(known)}")
-    return tag
