@@ -252,6 +252,7 @@ def test_why_of_an_uncertain_delivery(run: Run, server: Running) -> None:
         ("inbox", "the developer's inbox keeps it"),
         ("the route is hold", "the settings say hold for example.com"),
         ("held by the operator", "an operator has held it"),
+        ("held by the operator: ask them", "reason: held by the operator: ask them"),
         ("moon phase", "reason: moon phase"),
     ],
 )

@@ -462,7 +462,7 @@ def test_a_hold_hides_neither_the_reply_nor_the_attempt() -> None:
         await house.tried(message_id)
         await ask.act("hold", ids=[message_id], note="looking at it")
         (one,) = (await ask.get(f"/queue/{message_id}/why"))["recipients"]
-        assert (one["state"], one["note"], one["reply"]["code"]) == ("held", "looking at it", 451)
+        assert (one["state"], one["note"], one["reply"]["code"]) == ("held", "held by the operator: looking at it", 451)
         assert one["last"]["host"] == "mx.example.net [192.0.2.10]:25"
 
     run(work)
@@ -526,6 +526,9 @@ def test_hold_and_release() -> None:
         assert (one.state, one.note) == (RecipientState.HELD, "held by the operator")
         assert (await ask.act("release", all=True))["recipients"] == 2
         assert await states(house, ids["rate"]) == await states(house, ids["held"]) == ["queued"]
+        await ask.act("hold", ids=[ids["rate"]], note="no route")
+        (one,) = (await house.spool.message(ids["rate"])).recipients
+        assert one.note == "held by the operator: no route"  # and not "no route", which a reload releases
 
     run(work)
 

@@ -136,9 +136,8 @@ class QueueActions:
             case "release":
                 done.recipients = await self._release(wanted, now)
             case "hold":
-                done.recipients = await self._each(
-                    wanted, lambda m, n: self._spool.hold(m, note or HELD_BY_OPERATOR, n)
-                )
+                said = _said(HELD_BY_OPERATOR, note)
+                done.recipients = await self._each(wanted, lambda m, n: self._spool.hold(m, said, n))
             case "drop":
                 done.recipients = await self._each(wanted, lambda m, n: self._drop(m, n, note), at_most)
             case "bounce":
@@ -177,9 +176,8 @@ class QueueActions:
 
     async def _drop(self, message_id: MessageId, numbers: Sequence[int], note: str) -> int:
         now = self._clock.wall()
-        said = f"{DROPPED}: {note}" if note else DROPPED
         batches = await self._spool.take(message_id, numbers, now, _LEASE)
-        return sum([await self._fail(batch, now, said) for batch in batches])
+        return sum([await self._fail(batch, now, _said(DROPPED, note)) for batch in batches])
 
     async def _fail(self, batch: Batch, now: float, note: str) -> int:
         results = tuple(Result(one.number, Outcome.FAILED, one.reply, note) for one in batch.message.recipients)
@@ -189,7 +187,12 @@ class QueueActions:
     async def _bounce(self, message_id: MessageId, numbers: Sequence[int], note: str) -> int:
         if self._bouncer is None:
             return 0
-        return await self._bouncer.give_up(message_id, numbers, f"{BOUNCED}: {note}" if note else BOUNCED)
+        return await self._bouncer.give_up(message_id, numbers, _said(BOUNCED, note))
+
+
+def _said(act: str, note: str) -> str:
+    """The act comes first: a note alone could pass for one of ours, and mail held for want of a route goes by itself."""
+    return f"{act}: {note}" if note else act
 
 
 class TooMany(PostroadError):

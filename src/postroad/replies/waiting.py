@@ -182,7 +182,8 @@ class Waiting:
     def _means(self, one: Document) -> list[str]:
         if one["state"] == "held" and not one["reply"]:
             words = self._words["held"]
-            return [words.get(one["note"], words["other"]).format(destination=one["destination"], note=one["note"])]
+            said = words.get(one["note"], words["other"])
+            return [said.format(destination=one["destination"], note=self.note(one["note"], beside=False))]
         found = one["explanation"]
         if found is None or one["state"] == "delivered":
             return []
