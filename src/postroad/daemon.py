@@ -92,8 +92,10 @@ async def _serve(
     stop = asyncio.Event()
     certificate, passwords = secrets_read
     service = Service(settings, certificate=certificate, passwords=passwords)
-    _on_signals(service, stop)  # before the first accept: no session is ever cut without its 421
-    await service.start(bound)
+    reloads = Reloads(service, stop)
+    _on_signals(reloads, stop)  # before the first accept: no session is ever cut without its 421
+    async with reloads.turn:
+        await service.start(bound)
     async with AsyncExitStack() as ending:
         ending.push_async_callback(service.stop)
         ending.callback(settings.control_socket.unlink, missing_ok=True)
@@ -161,26 +163,40 @@ def _about(service: Service) -> About:
     )
 
 
-def _on_signals(service: Service, stop: asyncio.Event) -> None:
+class Reloads:
+    """What SIGHUP asks for: one at a time, none before the service runs, none once it is to stop."""
+
+    def __init__(self, service: Service, stop: asyncio.Event) -> None:
+        self._service = service
+        self._stop = stop
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.turn = asyncio.Lock()
+        """Held by whoever changes the service."""
+
+    def ask(self) -> None:
+        """Read the settings again, in turn."""
+        task = asyncio.get_running_loop().create_task(self._reload())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reload(self) -> None:
+        async with self.turn:
+            if self._stop.is_set():
+                return
+            try:
+                await self._service.reload()
+            except PostroadError as fault:
+                log.error("settings not reloaded, the old ones stay", cause=str(fault), hint=fault.hint)
+            except Exception:
+                log.exception("settings not reloaded")
+
+
+def _on_signals(reloads: Reloads, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
-    reloading: set[asyncio.Task[None]] = set()
-
-    def reload() -> None:
-        task = loop.create_task(_reload(service))
-        reloading.add(task)
-        task.add_done_callback(reloading.discard)
-
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, reload)
-
-
-async def _reload(service: Service) -> None:
-    try:
-        await service.reload()
-    except PostroadError as fault:
-        log.error("settings not reloaded, the old ones stay", cause=str(fault), hint=fault.hint)
+        loop.add_signal_handler(signal.SIGHUP, reloads.ask)
 
 
 def announce(service: Service, urls: list[str], password: str) -> None:
