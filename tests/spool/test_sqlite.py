@@ -14,10 +14,10 @@ from typing import Any
 import apsw
 import pytest
 
-from postroad.envelope import Batch, Outcome, Result
+from postroad.envelope import Batch, Outcome, RecipientState, Result
 from postroad.errors import SpoolError
 from postroad.spool import database, location
-from postroad.spool.interface import MessageQuery, Spool
+from postroad.spool.interface import JournalQuery, MessageQuery, Spool
 from postroad.spool.space import default_min_free
 from postroad.spool.sqlite import SqliteSpool
 from tests.spool.conformance import Conformance
@@ -30,6 +30,7 @@ from tests.spool.stories import (
     Backend,
     FakeClock,
     accepted,
+    attempt,
     committer_busy,
     delivered,
     draft,
@@ -223,10 +224,11 @@ class TestClaimed(Backend):
     """One transaction brings a message and its lease, one takes it away; between them no disk is asked."""
 
     claimed: list[Batch]
+    folder: Path
 
     async def open(self, folder: Path, **options: Any) -> SqliteSpool:
         spool = await SqliteSpool.open(folder, clock=self.clock, min_free=0, **options)
-        self.claimed = []
+        self.folder, self.claimed = folder, []
         spool.on_accepting(lambda _: 60.0)
         spool.on_claimed(self.claimed.extend)
         return spool
@@ -258,6 +260,43 @@ class TestClaimed(Backend):
         await spool.settle(self.claimed[0], delivered(self.claimed[0]))
         assert commits == 2
         assert await everything(spool) == []
+
+    @story()
+    async def test_many_are_settled_together(self, spool: SqliteSpool) -> None:
+        names = [await accepted(spool, content=bytes(size)) for size in (10, 100_000, *range(5, 60))]
+        async with committer_busy(spool):
+            settling = [asyncio.create_task(spool.settle(one, delivered(one))) for one in self.claimed]
+            await asyncio.sleep(0)
+        assert await asyncio.gather(*settling) == [True] * len(names)
+        assert await spool.settle(self.claimed[0], delivered(self.claimed[0])) is False
+        stats = await spool.stats()
+        assert (stats.messages, stats.octets, set(stats.recipients.values())) == (0, 0, {0})
+        lines = await spool.journal(JournalQuery(limit=100, oldest_first=True))
+        assert [(entry.line, entry.message) for entry in lines] == list(enumerate(names, 1))
+        assert list((self.folder / "shard-0" / "content").iterdir()) == []
+        rows = await spool._committer.perform(lambda tx: tx.rows("SELECT count(*) FROM recipient, content, message"))
+        assert rows == [(0,)]
+        last = self.claimed[-1].message.sequence
+        await spool.close()
+        spool = await self.open(self.folder)
+        await accepted(spool)
+        assert self.claimed[0].message.sequence == last + 1
+        await spool.close()
+
+    @story()
+    async def test_what_was_touched_meanwhile_is_looked_at(self, spool: SqliteSpool) -> None:
+        await accepted(spool, BOB)
+        held, lost, removed = [await accepted(spool, BOB) for _ in range(3)]
+        batches = {batch.message.id: batch for batch in self.claimed}
+        await spool.hold(held, "wait")
+        await spool.remove([removed])
+        late = attempt(Result(0, Outcome.DEFERRED, note="later", next_due=T0 + 99))
+        assert await spool.settle(batches[held], late) is True
+        assert (await spool.message(held)).recipients[0].state is RecipientState.HELD
+        assert await spool.settle(batches[removed], delivered(batches[removed])) is False
+        (again,) = [one for one in await spool.lease(T0 + 61, 9, 60) if one.message.id == lost]
+        assert await spool.settle(batches[lost], delivered(batches[lost])) is False
+        assert await spool.settle(again, delivered(again)) is True
 
     @story()
     async def test_memory_is_bounded(self, spool: SqliteSpool, monkeypatch: pytest.MonkeyPatch) -> None:
