@@ -551,6 +551,23 @@ def test_drop_tells_nobody_and_leaves_a_line() -> None:
     run(work)
 
 
+def test_what_an_operator_did_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def work(house: QueueHouse, ask: Asker) -> None:
+        caplog.clear()  # there is a house for each kind of spool
+        message_id = await house.put("a@example.net")
+        await house.put("b@example.net")
+        await ask.act("drop", filter={"to": "a@"}, dry_run=True)
+        assert not caplog.records
+        await ask.act("drop", filter={"to": "a@"}, note="spam")
+        dropped, whole = (record.fields for record in caplog.records)  # type: ignore[attr-defined]
+        assert (dropped["message"], dropped["recipient"]) == (message_id, "a@example.net")
+        assert dropped["note"] == "dropped by the operator: spam"
+        assert whole == {"action": "drop", "recipients": 1, "note": "spam"}
+
+    with caplog.at_level("INFO", "postroad"):
+        run(work)
+
+
 def test_bounce_asks_the_runner_for_these_recipients() -> None:
     async def work(house: QueueHouse, ask: Asker) -> None:
         ids = await filled(house)

@@ -17,7 +17,11 @@ from postroad.admin.queue_filter import QueueFilter
 from postroad.clock import Clock, SystemClock
 from postroad.envelope import Attempt, Batch, MessageId, Outcome, Recipient, RecipientState, Result, StoredMessage
 from postroad.errors import NotFound, PostroadError
+from postroad.observe.log import get_logger
+from postroad.observe.mail_log import log_settled
 from postroad.spool.interface import MessageQuery, Spool
+
+log = get_logger("admin")
 
 QUEUED, HELD = RecipientState.QUEUED, RecipientState.HELD
 
@@ -94,9 +98,9 @@ class QueueActions:
         await self._count(wanted, done)
         _agreed(done.recipients, at_most)
         if not dry_run and done.recipients:
-            await self._do(
-                action, wanted, "".join(c if c.isprintable() else " " for c in note[:_MAX_NOTE]), done, at_most
-            )
+            note = "".join(c if c.isprintable() else " " for c in note[:_MAX_NOTE])
+            await self._do(action, wanted, note, done, at_most)
+            log.info("queue changed by the operator", action=action, recipients=done.recipients, note=note)
         return done
 
     async def _count(self, wanted: QueueFilter, done: Done) -> None:
@@ -181,8 +185,11 @@ class QueueActions:
 
     async def _fail(self, batch: Batch, now: float, note: str) -> int:
         results = tuple(Result(one.number, Outcome.FAILED, one.reply, note) for one in batch.message.recipients)
-        settled = await self._spool.settle(batch, Attempt(now, 0.0, "", "", results))
-        return len(results) if settled else 0
+        attempt = Attempt(now, 0.0, "", "", results)
+        if not await self._spool.settle(batch, attempt):
+            return 0
+        log_settled([(batch.message, attempt)])
+        return len(results)
 
     async def _bounce(self, message_id: MessageId, numbers: Sequence[int], note: str) -> int:
         if self._bouncer is None:
