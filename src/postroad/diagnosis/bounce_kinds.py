@@ -13,6 +13,9 @@ _FIRST_WORDS: Final = 700
 #: How people begin the subject of an answer or of something passed on.
 _ANSWERS: Final = ("re:", "aw:", "sv:", "fwd:", "fw:", "wg:")
 
+#: Fields that a person's mail program does not write.
+_OF_PROGRAMS: Final = ("auto-submitted", "x-failed-recipients")
+
 
 def form_of(mail: Mail, known: Tables) -> Form:
     """What it is by its structure first, then by who writes, then by its words."""
@@ -64,16 +67,20 @@ def is_daemon(header: Mapping[str, str], known: Tables) -> bool:
     )
 
 
-def is_perhaps_a_person(header: Mapping[str, str]) -> bool:
-    """Whether a postmaster writes, who is a program in one house and somebody in the next, and no field tells which."""
-    sender = header.get("from", "").casefold()
-    marks = ("auto-submitted", "x-failed-recipients", "x-mailer")
-    return (
-        "postmaster" in sender
-        and "daemon" not in sender
-        and not any(name in header for name in marks)
-        and header.get("return-path", "-").strip() not in ("<>", "")
-    )
+def is_doubtful(header: Mapping[str, str], known: Tables) -> bool:
+    """Whether a person, or somebody who pretends, may have written what sounds like a bounce.
+
+    A postmaster is a program in one house and somebody in the next; "Mail Delivery System" may stand before any address.
+    """
+    if not is_daemon(header, known):
+        return True
+    if header.get("return-path", "-").strip() in ("<>", "") or any(name in header for name in _OF_PROGRAMS):
+        return False
+    name, _, address = header.get("from", "").casefold().rpartition("<")
+    if name and not any(word in address for word in known.daemons):
+        return True
+    subject = header.get("subject", "").casefold()
+    return "postmaster" in address and "daemon" not in name and not any(one in subject for one in known.subjects)
 
 
 def _tells_of_failure(mail: Mail, text: str, known: Tables) -> bool:

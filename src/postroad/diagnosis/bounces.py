@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from postroad.diagnosis import bounce_status as status
 from postroad.diagnosis.bounce_facts import Action, Bounce, Feedback, Form, Kind, Said
-from postroad.diagnosis.bounce_kinds import form_of, is_daemon, is_perhaps_a_person
+from postroad.diagnosis.bounce_kinds import form_of, is_daemon, is_doubtful
 from postroad.diagnosis.bounce_mail import Mail, inner_of, take_apart
 from postroad.diagnosis.bounce_tables import Tables, tables
 from postroad.diagnosis.bounce_text import (
@@ -49,7 +49,7 @@ def read_bounce(octets: bytes) -> Bounce:
     mail = take_apart(octets)
     form = form_of(mail, known)
     found = _read(mail, form, known)
-    if form == "text" and not found.recipients and not mail.report_type and _is_doubtful(mail, known):
+    if form == "text" and not found.recipients and not mail.report_type and is_doubtful(mail.header, known):
         form = "mail"  # its words sound like a bounce, but it names nobody, and no mail program wrote it
         found = _read(mail, form, known)
     if (form in ("mail", "auto-reply") and not is_daemon(mail.header, known)) or (
@@ -59,14 +59,6 @@ def read_bounce(octets: bytes) -> Bounce:
             if (inside := form_of(inner, known)) in ("dsn", "arf"):
                 return _read(inner, inside, known)
     return found
-
-
-def _is_doubtful(mail: Mail, known: Tables) -> bool:
-    """Whether a person may have written what sounds like a bounce."""
-    if not is_daemon(mail.header, known):
-        return True
-    subject = mail.header.get("subject", "").casefold()
-    return is_perhaps_a_person(mail.header) and not any(phrase in subject for phrase in known.subjects)
 
 
 def _read(mail: Mail, form: Form, known: Tables) -> Bounce:
@@ -199,9 +191,10 @@ def _never(mail: Mail) -> frozenset[str]:
 def _in_words(mail: Mail, bounce: Bounce, known: Tables) -> list[Said]:
     text = BounceText(mail.text, known)
     listed = addresses_in(mail.header.get("x-failed-recipients", ""))
-    loosely = not _is_doubtful(mail, known)
-    writers = frozenset(addresses_in(mail.header.get("from", "")))
-    named = text.named(listed, _never(mail), loosely) or text.named([], writers, loosely)
+    surely = not is_doubtful(mail.header, known)
+    named = text.named(listed, _never(mail), loosely=surely)
+    if surely and not named:  # somebody wrote to himself
+        named = text.named([], frozenset(addresses_in(mail.header.get("from", ""))))
     alone = len(named) == 1
     context = text.text if alone else text.preamble(named)
     folded = text.text.casefold()
