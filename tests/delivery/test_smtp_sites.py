@@ -78,7 +78,8 @@ class SiteOf:
     async def add_closed(self) -> None:
         async with host(greeting(b"")) as (port, _):
             pass
-        self.exchanges.append(Exchange(f"mx{len(self.exchanges)}.example", port, ("127.0.0.1",)))
+        place = len(self.exchanges)
+        self.exchanges.append(Exchange(f"mx{place}.example", port, ("127.0.0.1",), place))
 
     async def deliver(self, *recipients: str, tls: UseTls = UseTls.OPPORTUNISTIC, **more: Any) -> Report:
         stored = message(*recipients or ("bob@example.com",), **more)
