@@ -313,3 +313,28 @@ def test_a_runner_that_was_stopped_leaves_alone_what_its_successor_claimed() -> 
         await next_one.runner.stop()
 
     run(work())
+
+
+def test_what_could_not_be_recorded_before_a_stop_is_called_uncertain_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ill(*args: Any) -> bool:
+        raise SpoolError("the disk is ill")
+
+    async def work() -> None:
+        clock = HandClock()
+        spool = await SqliteSpool.open(tmp_path / "s", clock=clock)
+        house = House(Way(), spool=spool)
+        house.runner._leases._again = (0.0,)
+        monkeypatch.setattr(spool, "settle", ill)
+        house.runner.start()
+        message = await keep(spool, "bob@example.com")
+        await until(lambda: house.way.came)
+        await house.runner.stop()
+        await spool.close()
+        spool = await SqliteSpool.open(tmp_path / "s", clock=clock)
+        (attempt,) = await spool.attempts(message)
+        assert [one.uncertain for one in attempt.results] == [True]
+        await spool.close()
+
+    run(work())

@@ -181,6 +181,7 @@ class World:
             case 12:
                 spool.chance = die.choice((0.0, 0.02, 0.3, 1.0))
             case 13 if die.random() < 0.3:
+                spool.chance = 0.0  # with a disk that is ill a stop is a crash
                 await self.runner.stop(die.choice((1.0, 100.0)))
                 self.begin()
             case 14 if self.kind == "sqlite" and die.random() < 0.3:
@@ -256,6 +257,7 @@ async def check(world: World) -> None:
 
 def live_through(seed: int, kind: str, folder: Path, steps: int) -> None:
     loop = QuickLoop()
+    random.seed(seed)  # jitter
 
     async def work() -> None:
         world = World(seed, loop)
