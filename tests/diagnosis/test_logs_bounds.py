@@ -93,6 +93,16 @@ def test_too_many_groups_go_to_the_rest_and_none_is_lost() -> None:
     assert groups.span() == (1.0, 1000.0)
 
 
+def test_who_refused_is_not_told_what_helps_the_refused() -> None:
+    refusal = (
+        b"Nov 24 12:00:01 mx postfix/smtpd[1]: NOQUEUE: reject: RCPT from x[192.0.2.9]: 554 5.7.1 Service unavailable; "
+        b"Client host [192.0.2.9] blocked using zen.spamhaus.org; from=<a@b.example> to=<kana@ours.example> proto=ESMTP\n"
+    )
+    (group,) = explain_log(refusal, now=REFERENCE)["groups"]
+    assert (group["outcome"], group["reason"]["id"], group["actor"]["id"]) == ("refused", "blocked", "sender")
+    assert (group["remedy"]["id"], group["remedy"]["text"][:22]) == ("none", "This server refused it")
+
+
 def test_filters() -> None:
     early, late = line("a@one.example"), line("b@two.example").replace(b"Nov 24", b"Nov 25")
     assert set(groups_of(explain_log(early + late, destination="TWO", now=REFERENCE))) == {

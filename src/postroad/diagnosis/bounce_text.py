@@ -295,7 +295,7 @@ def _whole(lines: Sequence[str], number: int, found: re.Match[str]) -> str:
     return "\n".join(one for one in kept if one)
 
 
-_FIRST_ADDRESS = re.compile(r"[<\"]?[^\s<>@]{1,64}@[A-Za-z0-9.-]{1,250}[>\"]?:?(?:\s|\Z)")
+_FIRST_ADDRESS = re.compile(r"[<\"]?[^\s<>@]{1,64}@[A-Za-z0-9.-]{1,250}[>\"]?(?::|\.\.\.)?(?:\s|\Z)")
 
 
 def status_in(text: str) -> str:

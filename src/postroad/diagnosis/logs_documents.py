@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from postroad.diagnosis.logs_digest import Digest, Told
-from postroad.diagnosis.logs_event import DEFERRED, DELIVERED, FAILED, OUTCOMES, Event
+from postroad.diagnosis.logs_event import DEFERRED, DELIVERED, FAILED, OUTCOMES, REFUSED, Event
 from postroad.diagnosis.logs_groups import Group, Rest, Total
 from postroad.replies.catalogue import Catalogue
 from postroad.replies.classify import Classification, numbers
@@ -34,6 +34,7 @@ class Describing:
         self.language = self.documents.language
         self._catalogue = catalogue
         self._say = catalogue.vocabulary(self.language)
+        self._refused_do = catalogue.texts("logs", self.language)["group"]["refused_do"]
         self._meanings: dict[tuple[Classification, str], Document] = {}
 
     def whole(self, digest: Digest, limit: int) -> Document:
@@ -142,11 +143,14 @@ class Describing:
         return self._meanings[key]
 
     def _meaning(self, found: Classification, outcome: str) -> Document:
+        actor, remedy = found.actor, self.documents.term("remedies", found.remedy)
+        if outcome == REFUSED:  # what helps is said to who was refused; this log's reader refused
+            actor, remedy = "sender", self.documents.term("remedies", "none") | {"text": self._refused_do}
         return {
             "reason": self.documents.term("reasons", found.reason),
             "temporary": {DEFERRED: True, FAILED: False}.get(outcome, found.temporary),
-            "actor": {"id": found.actor, "label": self._say["actors"][found.actor]},
-            "remedy": self.documents.term("remedies", found.remedy),
+            "actor": {"id": actor, "label": self._say["actors"][actor]},
+            "remedy": remedy,
             "confidence": {"id": found.confidence, "label": self._say["confidence"][found.confidence]},
             "rule": found.rule,
         }

@@ -42,6 +42,7 @@ _WHILE: Final = (
 _TLS: Final = ("TLS is required", "Cannot start TLS", "Server certificate", "TLS handshake", "host name mismatch")
 #: What header_checks(5) and body_checks(5) looked at.
 _OF_CONTENT: Final = ("header ", "body ", "mime-header ", "nested-header ")
+_LOGIN: Final = "SASL authentication failed; server "
 _SUSPENDED: Final = "delivery temporarily suspended: "
 
 
@@ -107,6 +108,10 @@ def _said(text: str, host: str) -> tuple[str, str, str, str]:
         name, said, reply = text[5:].partition(" refused to talk to me: ")
         if said:
             return name[:MAX_FIELD], "CONNECT", reply_of(reply), ""
+    if text.startswith(_LOGIN):
+        name, said, reply = text[len(_LOGIN) :].partition(" said: ")
+        if said:
+            return name[:MAX_FIELD], "AUTH", reply_of(reply), ""
     if text.startswith("connect to "):
         name = text[11:].partition(": ")[0]
         return without_port(name), "CONNECT", "", text
