@@ -221,6 +221,21 @@ def test_why_joins_recipients_that_stand_alike(run: Run, server: Running) -> Non
     assert run("queue", "why", message_id, "--to", "nobody").code == 66
 
 
+def test_a_command_to_paste_is_about_those_that_are_spoken_of(run: Run, server: Running) -> None:
+    message_id = server.put("a@example.net", "b@example.org", "c@example.org", "$(x)@example.com")
+    server.tried(message_id, RATE_LIMITED, numbers=[0])
+    server.tried(message_id, numbers=[1, 2])
+    out = run("queue", "why", message_id).out
+    assert f"postroad queue bounce {message_id} --to a@example.net " in out
+    assert f"postroad queue bounce {message_id} --destination example.org " in out
+    assert f"postroad queue bounce {message_id} --destination example.com " in out and "--to $" not in out
+    assert f"bounce {message_id} --to a@example.net " in run("queue", "why", message_id, "--to", "a@").out
+    alone = server.put("aa@example.net", "a@example.net")
+    server.tried(alone, numbers=[0])
+    out = run("queue", "why", alone).out  # --to a@example.net would mean both
+    assert f"bounce {alone} --to aa@example.net " in out and f"bounce {alone}  " in out
+
+
 def test_why_tells_the_ladder_and_names_the_postmaster(run: Run, server: Running) -> None:
     message_id = server.put("kana@example.net", mail="RET=HDRS SIZE=412")
     steps = (

@@ -111,11 +111,11 @@ def why_command(message_id: str, to: str, colour: str, lang: str | None, server:
     said = speech(lang)
     source = QueueSource(server)
     found = source.get(_path(message_id) + "/why", {"lang": said.language})
-    found["recipients"] = [one for one in found["recipients"] if to.casefold() in one["address"].casefold()]
-    if not found["recipients"]:
+    meant = [one for one in found["recipients"] if to.casefold() in one["address"].casefold()]
+    if not meant:
         raise Failure(Exit.NO_INPUT, f"no recipient of {found['id']} holds `{to}`")
     _say_stopped(source, said)
-    click.echo(as_document(found) if as_json else shown.why(found, said, colour))
+    click.echo(as_document({**found, "recipients": meant}) if as_json else shown.why(found, meant, said, colour))
 
 
 def _verb(action: str, help_: str) -> None:

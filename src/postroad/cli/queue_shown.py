@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from postroad.cli.columns import moment, octets, table, terminal_width, width
@@ -105,11 +105,11 @@ def done(document: Document, said: Speech) -> list[str]:
 # ── one message ─────────────────────────────────────────────────────────────
 
 
-def why(document: Document, said: Speech, colour: str) -> str:
+def why(document: Document, meant: Sequence[Document], said: Speech, colour: str) -> str:
     """Why a message is where it is: a sentence for recipients that stand alike, and what belongs to it."""
     out = screen(colour)
     indent = max(width(label) for label in said.words["labels"].values()) + 4
-    for number, told in enumerate(said.waiting.told(document)):
+    for number, told in enumerate(said.waiting.told(document, meant)):
         if number:
             out.add()
         out.hang("", told.headline, 0)

@@ -19,6 +19,8 @@ Span = Callable[[str, str], float]
 
 _MAX_NAMES: Final = 3
 _DOMAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-[]:")
+#: What an address may hold that stands in a command line as it is.
+_PLAIN: Final = (_DOMAIN - frozenset("[]")) | frozenset("@_+=")
 #: Stages that the vocabulary knows by another name.
 _MOMENTS: Final = {"CONNECTION": "CONNECT"}
 #: Notes that say no more than the reply's own digits do.
@@ -53,9 +55,9 @@ class Waiting:
         self._clock = clock
         self._span = span
 
-    def told(self, why: Document) -> list[Told]:
-        """All recipients, those that stand alike together."""
-        return [self._told(why, alike) for alike in _alike(why["recipients"])]
+    def told(self, why: Document, meant: Sequence[Document] | None = None) -> list[Told]:
+        """The recipients that are ``meant`` (None: all), those that stand alike together."""
+        return [self._told(why, alike) for alike in _alike(why["recipients"] if meant is None else meant)]
 
     def counted(self, table: str, name: str, n: int, **more: object) -> str:
         """A sentence that counts: its form for exactly one, where it has one."""
@@ -112,7 +114,7 @@ class Waiting:
             ("changed", [self.step(step) for step in one["steps"]]),
             ("others", self._others(one, len(alike) - 1)),
             ("told", [self._words["told"][one["told"]]] if one["told"] else []),
-            ("do", self._do(why, one)),
+            ("do", self._do(why, alike)),
         )
         label = self._words["labels"]
         return Told(self._headline(alike), tuple(Block(label[name], tuple(said)) for name, said in blocks if said))
@@ -182,8 +184,8 @@ class Waiting:
     def _means(self, one: Document) -> list[str]:
         if one["state"] == "held" and not one["reply"]:
             words = self._words["held"]
-            said = words.get(one["note"], words["other"])
-            return [said.format(destination=one["destination"], note=self.note(one["note"], beside=False))]
+            why = words.get(one["note"], words["other"])
+            return [why.format(destination=one["destination"], note=self.note(one["note"], beside=False))]
         found = one["explanation"]
         if found is None or one["state"] == "delivered":
             return []
@@ -255,9 +257,11 @@ class Waiting:
 
     # ── what one may do ─────────────────────────────────────────────────────
 
-    def _do(self, why: Document, one: Document) -> list[str]:
+    def _do(self, why: Document, alike: Sequence[Document]) -> list[str]:
+        one = alike[0]
         words, choices = self._words["do"], _CHOICES.get(one["state"], ())
-        commands = [(f"postroad queue {choice} {why['id']}", choice) for choice in choices if choice != "wait"]
+        these = f"{why['id']}{_only(why['recipients'], alike)}"
+        commands = [(f"postroad queue {choice} {these}", choice) for choice in choices if choice != "wait"]
         if one["others"]["destination"] >= 1 and _is_name(one["destination"]):
             commands.append((f"postroad queue list --destination {one['destination']}", "list"))
         if one["reply"] and one["state"] != "delivered":
@@ -293,6 +297,23 @@ def _alike(recipients: Sequence[Document]) -> list[list[Document]]:
         same = {key: value for key, value in one.items() if key not in ("number", "address", "others")}
         groups.setdefault(repr(sorted(same.items(), key=lambda pair: pair[0])), []).append(one)
     return list(groups.values())
+
+
+def _only(recipients: Sequence[Document], alike: Sequence[Document]) -> str:
+    """The option that keeps a command from the other recipients of the message that wait; empty: there are none.
+
+    Empty as well where no option can tell them apart: what a command would touch is said before it does.
+    """
+    numbers = {one["number"] for one in alike}
+    others = [one for one in recipients if one["state"] in _CHOICES and one["number"] not in numbers]
+    if not others:
+        return ""
+    address, destination = str(alike[0]["address"]), alike[0]["destination"]
+    unlike = not any(address.casefold() in one["address"].casefold() for one in others)
+    if len(alike) == 1 and unlike and set(address) <= _PLAIN and not address.startswith("-"):
+        return f" --to {address}"
+    apart = all(one["destination"] != destination for one in others)
+    return f" --destination {destination}" if apart and _is_name(destination) else ""
 
 
 def _ending(one: Document) -> str:
