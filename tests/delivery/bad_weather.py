@@ -198,6 +198,9 @@ class Hosts:
             return Handed(number, Fate.NOT_NOW, note="cut after the dot", uncertain=True)
         return Handed(number, Fate.NOT_NOW if dice < 0.9 else Fate.NEVER, note="refused")
 
+    def wind_down(self, why: str) -> None:
+        """Nothing is on its way here."""
+
     def abort(self, why: str) -> None:
         self._aborted = why
 

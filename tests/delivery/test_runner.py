@@ -67,6 +67,9 @@ class Way:
         finally:
             self.at_once -= 1
 
+    def wind_down(self, why: str) -> None:
+        """Nothing is on its way here."""
+
     def abort(self, why: str) -> None:
         self.aborted = why
         if self.gate is not None:

@@ -69,6 +69,9 @@ class Hosts:
             return Report(same_for_all(consignment, Fate.NOT_NOW, note, stage="CONNECT"), health=Health.AWAY)
         return Report(same_for_all(consignment, Fate.DELIVERED, ""), "host", health=Health.FINE)
 
+    def wind_down(self, why: str) -> None:
+        """Nothing is on its way here."""
+
     def abort(self, why: str) -> None:
         if self.gate is not None:
             self.gate.set()

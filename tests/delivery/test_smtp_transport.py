@@ -393,3 +393,35 @@ def test_whoever_is_cancelled_while_it_connects_leaves_no_connection() -> None:
             await way.close()
 
     run(work())
+
+
+def test_winding_down_waits_for_no_silent_host_and_lets_a_transaction_end() -> None:
+    """A server that is stopped must not sit out the greeting of a host that says nothing."""
+    may_answer = asyncio.Event()
+
+    async def silent(peer: Peer) -> None:
+        assert await peer.reader.read() == b""
+
+    async def slow(peer: Peer) -> None:
+        await peer.greet()
+        for said in (b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n"):
+            await peer.hear()
+            await peer.say(said)
+        await may_answer.wait()
+        await peer.say(b"250 queued\r\n")
+        await peer.reader.read()
+
+    async def work() -> tuple[Report, Report]:
+        async with host(silent) as (first, silents), host(slow) as (second, slows):
+            way = transport(timeouts=ClientTimeouts())
+            waiting = asyncio.create_task(way.deliver(consignment(first)))
+            begun = asyncio.create_task(way.deliver(consignment(second)))
+            await until(lambda: silents and slows and any(line == b"DATA\r\n" for line in slows[0].heard))
+            way.wind_down("we are stopping")
+            given_up = await waiting
+            may_answer.set()
+            return given_up, await begun
+
+    given_up, ended = run(work())
+    assert (given_up.handed[0].fate, given_up.handed[0].note) == (Fate.NOT_NOW, "we are stopping")
+    assert ended.handed[0].fate is Fate.DELIVERED

@@ -53,6 +53,9 @@ class MaildirTransport:
         handed = [await self._hand(consignment, template, first, one) for one in consignment.message.recipients]
         return Report(tuple(handed))
 
+    def wind_down(self, why: str) -> None:
+        """What is being written is soon written."""
+
     def abort(self, why: str) -> None:
         """Those whose file is not begun are deferred."""
         self._abort = why

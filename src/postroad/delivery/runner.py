@@ -157,11 +157,13 @@ class Runner:
         if self._loop_task is not None:
             await self._loop_task
             self._loop_task = None
+        transports = set(self._worker.transports.values())
+        for transport in transports:
+            transport.wind_down(self._stopping)
         await self._claims.settled(seconds)
         running = {job.task for job in self._lanes if job.task is not None} | self._claims.returns
         if running:
             _, running = await asyncio.wait(running, timeout=seconds)
-        transports = set(self._worker.transports.values())
         for transport in transports:
             transport.abort(self._stopping)
         if running:

@@ -63,7 +63,7 @@ class SmtpTransport:
         self._idle = IdleConnections(keep if keep is not None else Keep())
         self._active: set[SmtpClient] = set()
         self._connecting: dict[asyncio.Task[SmtpClient], str] = {}
-        self._rng = random.Random()  # noqa: S311 — spreads load, keeps no secret
+        self._rng = random.Random()
         self._stopped = ""
 
     async def deliver(self, consignment: Consignment) -> Report:
@@ -102,14 +102,18 @@ class SmtpTransport:
             return True
         return False
 
-    def abort(self, why: str) -> None:
-        """Close every connection that is in use or on its way, and make no more."""
+    def wind_down(self, why: str) -> None:
+        """Make no more connections, and give up those that are on their way."""
         self._stopped = why
-        for client in list(self._active):
-            client.abort(why)
         for task in self._connecting:
             self._connecting[task] = why
             task.cancel()
+
+    def abort(self, why: str) -> None:
+        """Close every connection that is in use or on its way, and make no more."""
+        self.wind_down(why)
+        for client in list(self._active):
+            client.abort(why)
 
     async def close(self) -> None:
         """Say QUIT on idle connections."""

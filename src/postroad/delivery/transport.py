@@ -99,6 +99,10 @@ class Transport(Protocol):
         """Try once."""
         ...
 
+    def wind_down(self, why: str) -> None:
+        """Begin nothing new: who still waits for a host to answer hears ``why``; what was begun goes on."""
+        ...
+
     def abort(self, why: str) -> None:
         """End what is under way: each ``deliver`` returns soon with what it knows."""
         ...
