@@ -276,6 +276,17 @@ def test_a_line_that_never_ends_is_read_up_to_the_bound() -> None:
     assert len(log._rest) <= MAX_LINE
 
 
+def test_of_long_lines_no_more_is_kept_than_is_shown() -> None:
+    groups = Groups()
+    log = LogLines(Stamps(REFERENCE))
+    reasons = Reasons(catalogue())
+    for number in range(3):
+        for event in log.feed(line(f"a@{number % 2}.example", "550 " + "x" * 5_000)):
+            assert len(event.reply) > 5_000
+            groups.add(event, reasons.find(event))
+    assert [len(group.example.reply) for group in groups.top(5)[0]] == [1_000, 1_000]
+
+
 def test_memory_stays_flat_however_hostile_the_log_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every line another destination, reply and host: what is kept is bounded."""
 

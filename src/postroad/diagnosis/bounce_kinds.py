@@ -110,11 +110,12 @@ def _is_automatic(mail: Mail, text: str, known: Tables) -> bool:
         return True
     if subject.startswith(_ANSWERS) or _is_of_list(header):
         return False
-    if any(phrase in subject for phrase in marks["subject"]) or any(phrase in text[:2_000] for phrase in marks["text"]):
+    if any(phrase in subject for phrase in marks["subject"]):
         return True
     written = any(has_field(header, mark) for mark in marks["answer"])
     answered = "in-reply-to" in header or any(phrase in subject for phrase in marks["generic"])
-    return written and answered and mail.kind != "text/calendar"
+    said = any(phrase in text[:2_000] for phrase in marks["text"])  # people say so of themselves, too
+    return (written or answered) and (said or (written and answered and mail.kind != "text/calendar"))
 
 
 def _is_of_list(header: Mapping[str, str]) -> bool:

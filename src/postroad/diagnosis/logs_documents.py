@@ -11,16 +11,15 @@ from typing import Any, Final
 
 from postroad.diagnosis.logs_digest import Digest, Told
 from postroad.diagnosis.logs_event import DEFERRED, DELIVERED, FAILED, OUTCOMES, REFUSED, Event
-from postroad.diagnosis.logs_groups import Group, Rest, Total
+from postroad.diagnosis.logs_groups import MAX_KEPT, Group, Rest, Total
 from postroad.replies.catalogue import Catalogue
 from postroad.replies.classify import Classification, numbers
 from postroad.replies.documents import Documents
 
 Document = dict[str, Any]
 
-MAX_TEXT: Final = 1_000
+MAX_TEXT: Final = MAX_KEPT
 """Characters of a reply or text that a document has."""
-
 
 _REMEMBERED: Final = 4_096
 

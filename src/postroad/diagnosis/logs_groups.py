@@ -15,6 +15,9 @@ from postroad.replies.classify import Classification
 MOST: Final = 20_000
 """Groups that are kept at most while a log is read."""
 
+MAX_KEPT: Final = 1_000
+"""Characters that are kept of each text of an example: there are as many examples as groups."""
+
 Key = tuple[str, str, str]
 """(destination, outcome, reason)"""
 
@@ -78,11 +81,12 @@ class Groups:
         if group is None:
             if len(self._groups) >= self._most:
                 self._give_up()
+            event = _kept(event)
             group = self._groups[key] = Group(event.destination, event.outcome, found, event, partial=self._given_up)
         group.count += 1
         at = event.at
         if at:
-            group.example, group.found = event, found
+            group.example, group.found = _kept(event), found
             group.last = max(group.last, at)
             if not group.first or at < group.first:
                 group.first = at
@@ -146,6 +150,19 @@ class Groups:
         return min((one.first for one in every if one.first), default=0.0), max(
             (one.last for one in every), default=0.0
         )
+
+
+def _kept(event: Event) -> Event:
+    """The event, its texts no longer than they are shown."""
+    if len(event.reply) + len(event.text) + len(event.status) + len(event.message) + len(event.delay) <= MAX_KEPT:
+        return event
+    return event._replace(
+        reply=event.reply[:MAX_KEPT],
+        text=event.text[:MAX_KEPT],
+        status=event.status[:MAX_KEPT],
+        message=event.message[:MAX_KEPT],
+        delay=event.delay[:MAX_KEPT],
+    )
 
 
 def _join(rest: Rest, group: Group) -> None:
