@@ -153,6 +153,22 @@ def test_hold_for_is_a_key_of_submission_alone() -> None:
     assert any("unknown key `hold_for`" in one for one in faults('[mx]\nhold_for = "7d"\n'))
 
 
+@pytest.mark.parametrize(
+    ("tls", "own", "warned"),
+    [("never", "", "outbound.account: "), ("verify", 'tls = "never"\n', "destination.account: "), ("verify", "", "")],
+)
+def test_a_password_that_could_not_be_sent_is_warned_of(tls: str, own: str, warned: str) -> None:
+    login = 'account = "us"\npassword_file = "/etc/us"\n'
+    found = read(
+        MX
+        + f'[outbound]\nvia = "smtp:a.example:587"\ntls = "{tls}"\n'
+        + (login if not own else "")
+        + (f'[[destination]]\nname = "b.example"\n{login}{own}' if own else "")
+    )
+    told = [one for one in found.warnings if "password goes to" in one]
+    assert len(told) == (1 if warned else 0) and all(warned in one for one in told)
+
+
 def test_what_has_no_effect_is_warned_of() -> None:
     found = read(MX + '[outbound]\nvia = "smtp:a.example:25"\nresolver = ["127.0.0.1"]\n')
     assert any("outbound.resolver is of no use" in one for one in found.warnings)

@@ -104,9 +104,9 @@ def check_outgoing(
     found: Outbound, destinations: tuple[Destination, ...], ours: Collection[str], faults: Faults
 ) -> None:
     """Note what one key alone cannot show; ``ours`` are the names of ``[[domain]]``."""
-    _check_login("outbound", found.via, found.account, faults)
+    _check_login("outbound", found.via, found.account, found.tls, faults)
     for index, one in enumerate(destinations):
-        _check_login(f"destination.{index}", one.via or found.via, one.account, faults)
+        _check_login(f"destination.{index}", one.via or found.via, one.account, one.terms.tls or found.tls, faults)
         if one.name and one.name in ours:
             hint = "say there how its mail is delivered"
             faults.add(f"destination.{index}.name", f"destination.name: {one.name} is a [[domain]] of ours", hint)
@@ -118,13 +118,12 @@ def check_outgoing(
                 faults.warn(f"outbound.{key}", f"outbound.{key} is of no use: no mail goes by MX records")
 
 
-def _check_login(table: str, via: str, account: str, faults: Faults) -> None:
+def _check_login(table: str, via: str, account: str, tls: TlsPolicy, faults: Faults) -> None:
+    key = f"{table.partition('.')[0]}.account"
     if account and not via.startswith(("smtp:", "smtps:")):
-        faults.add(
-            f"{table}.account",
-            f"{table.partition('.')[0]}.account: a login needs a host of your own",
-            'via = "smtp:HOST:587"',
-        )
+        faults.add(f"{table}.account", f"{key}: a login needs a host of your own", 'via = "smtp:HOST:587"')
+    elif account and tls == "never" and via.startswith("smtp:"):
+        faults.warn(f"{table}.account", f'{key}: with tls = "never" the password goes to a host on this machine only')
 
 
 def _credentials(table: Table) -> tuple[str, Path | None]:
