@@ -134,6 +134,15 @@ def test_why_of_a_held_one_does_not_speak_of_those_that_wait(run: Run, server: R
     assert "保留中のものは、ほかにありません" in run("queue", "why", held, "--lang", "ja").out
 
 
+def test_an_argument_that_is_no_text(run: Run, server: Running) -> None:
+    server.put("a@example.net")
+    for words in (("list", "--to", "\udcff"), ("list", "\udcff"), ("drop", "--yes", "--to", "\udcff")):
+        ended = run("queue", *words)
+        assert ended.code == 64 and "UTF-8" in ended.err, ended
+    assert run("queue", "why", "\udcff").code == run("queue", "show", "--raw", "\udcff").code == 66
+    assert server.left() == ["a@example.net queued"]
+
+
 def test_list_filters_and_groups(run: Run, server: Running) -> None:
     server.tried(server.put("kana@example.net", "bob@example.net", ago=2 * HOUR))
     server.tried(server.put("bob@example.org", ago=26 * HOUR), RATE_LIMITED)

@@ -86,9 +86,12 @@ class Server:
         patience: float = 0.0,
     ) -> tuple[int, bytes]:
         given = {key: value for key, value in (query or {}).items() if value not in (None, "", [])}
-        target = API + path + (f"?{urlencode(given, doseq=True)}" if given else "")
+        try:
+            target = API + path + (f"?{urlencode(given, doseq=True)}" if given else "")
+            octets = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        except UnicodeEncodeError as fault:
+            raise Failure(Exit.USAGE, "an argument is no text in UTF-8") from fault
         connection, headers = self._connection(self.timeout + patience)
-        octets = None if body is None else json.dumps(body).encode()
         if method in ("POST", "PUT"):
             headers["Content-Type"] = "application/json"
         try:

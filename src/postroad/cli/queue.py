@@ -85,6 +85,7 @@ def show_command(
     """Show a message's envelope, where each recipient stands, and every attempt."""
     said = speech(lang)
     source = QueueSource(server)
+    path = _path(message_id)
     if raw:
         content = source.raw(message_id)
         if sys.stdout.isatty():
@@ -94,7 +95,7 @@ def show_command(
         else:
             sys.stdout.buffer.write(content)
         return
-    found = source.get(_path(message_id), {"transcripts": "true" if transcripts else ""})
+    found = source.get(path, {"transcripts": "true" if transcripts else ""})
     _say_stopped(source, said)
     click.echo(as_document(found) if as_json else shown.message(found, said))
 

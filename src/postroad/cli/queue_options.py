@@ -74,7 +74,12 @@ def filters(command: F) -> F:
         (
             click.option("--to", "filter_to", default="", help="The recipient holds this: kana@, @example.net."),
             click.option("--from", "filter_from", default="", help="The sender holds this."),
-            click.option("--destination", "filter_destination", default="", help="The recipient's domain: example.net, '*.example.net'."),
+            click.option(
+                "--destination",
+                "filter_destination",
+                default="",
+                help="The recipient's domain: example.net, '*.example.net'.",
+            ),
             click.option("--code", "filter_code", default="", help="The last reply's code: 451, '4*', '4.7.*'."),
             click.option(
                 "--reason", "filter_reason", default="", help="Why it was refused: greylisted, rate-limited, …"
