@@ -225,7 +225,7 @@ spool_directory = {work}/spool
 log_file_path = {work}/log/%slog
 pid_file_path = {work}/exim.pid
 local_interfaces = 127.0.0.1
-tls_advertise_hosts =
+{tls}
 daemon_smtp_ports = {port}
 rfc1413_query_timeout = 0s
 smtp_accept_queue_per_connection = 0
@@ -271,9 +271,20 @@ class Exim(MailServer):
     program = "usr/sbin/exim4"
     domain = "exim.example"
 
-    def __init__(self, settings: str = "") -> None:
+    def __init__(self, settings: str = "", certificate: tuple[Path, Path] | None = None) -> None:
         super().__init__()
         self._settings = settings
+        self._certificate = certificate
+
+    def _tls(self) -> str:
+        """Certificate and key in a folder that Exim's own user can read."""
+        if self._certificate is None:
+            return "tls_advertise_hosts ="
+        folder = self.folder("tls", 0o700, "Debian-exim", "Debian-exim")
+        for source, name in zip(self._certificate, ("cert.pem", "key.pem"), strict=True):
+            (folder / name).write_bytes(source.read_bytes())
+            os.chown(folder / name, USERS["Debian-exim"], USERS["Debian-exim"])
+        return f"tls_advertise_hosts = *\ntls_certificate = {folder}/cert.pem\ntls_privatekey = {folder}/key.pem"
 
     def command(self) -> list[str]:
         """See MailServer."""
@@ -281,7 +292,8 @@ class Exim(MailServer):
             self.folder(name, 0o755, "Debian-exim", "Debian-exim")
         self.folder("mail", 0o700, "vmail", "vmail")
         etc = self.folder("etc/exim4")
-        conf = _EXIM.format(work=self.work, domain=self.domain, port=self.port, settings=self._settings)
+        words = {"work": self.work, "domain": self.domain, "port": self.port, "tls": self._tls()}
+        conf = _EXIM.format(**words, settings=self._settings)
         (etc / "exim4.conf").write_text(conf)
         return ["/usr/sbin/exim4", "-bdf"]
 

@@ -67,7 +67,15 @@ def test_postfix_without_tls() -> None:
     assert server.mail == []
 
 
-def test_exim() -> None:
+def test_exim_with_a_certificate(tmp_path: Path) -> None:
+    files, ca = certificate(tmp_path, "mx.exim.example")
+    with peers.mail_server(Exim)(certificate=files) as server:  # type: ignore[call-arg]
+        found = look(server, tls_ca=ca, rcpt=f"kana@{Exim.domain}", probe_relay=True)
+    assert grave(found) == []
+    assert ids(found) >= CLEAN
+
+
+def test_exim_without_tls() -> None:
     with peers.mail_server(Exim)() as server:
         found = look(server, rcpt=f"kana@{Exim.domain}", probe_relay=True)
     assert {one.partition(":")[0] for one in grave(found)} == {"starttls.missing"}
