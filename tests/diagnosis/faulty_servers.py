@@ -302,7 +302,8 @@ async def serving(handler: Handler | None, address: str = "127.0.0.1", port: int
         assert task is not None
         tasks.add(task)
         try:
-            with contextlib.suppress(OSError, EOFError, ssl.SSLError):
+            # Cancelled at the end: later releases of asyncio log that as a fault of the callback.
+            with contextlib.suppress(OSError, EOFError, ssl.SSLError, asyncio.CancelledError):
                 assert handler is not None
                 await handler(reader, writer)
         finally:

@@ -88,9 +88,18 @@ NOT_RECIPIENTS = {
 
 
 def test_another_reader_finds_nobody_more() -> None:
-    """flufl.bounce (of Mailman) is read beside us; whoever it finds is found here too."""
+    """flufl.bounce (of Mailman) is read beside us; whoever it finds is found here too.
+
+    It stumbles over a From without an address, with some releases of Python: nobody is found there, then.
+    """
+    stumbled = 0
     for sample in ALL:
-        temporary, permanent = all_failures(message_from_bytes(sample.octets))
+        try:
+            temporary, permanent = all_failures(message_from_bytes(sample.octets))
+        except IndexError:
+            stumbled += 1
+            continue
         others = {(one.decode() if isinstance(one, bytes) else one).lower() for one in temporary | permanent}
         ours = {address.lower() for address, said in found_in(sample).items() if said.action in ("failed", "delayed")}
         assert others - ours == NOT_RECIPIENTS.get(str(sample), set()), str(sample)
+    assert stumbled <= 5
