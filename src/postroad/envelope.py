@@ -137,7 +137,7 @@ class Step:
     action: str
     """``again``, ``omit``, ``seven-bit``, ``one-recipient``, ``no-pipelining``, ``data`` or ``split``."""
     command: str
-    """``MAIL`` or ``RCPT``: what was refused."""
+    """``MAIL``, ``RCPT`` or ``BDAT``: what was refused."""
     reply: Reply | None
     """The refusal; None: nothing was refused now, the host is remembered to have done it."""
     parameters: tuple[str, ...] = ()

@@ -82,6 +82,39 @@ def test_binary_content_never_goes_by_data(needs: ContentNeeds) -> None:
     assert [step.action for step in negotiation.steps] == ["again", "omit", "no-pipelining"]
 
 
+@pytest.mark.parametrize(
+    ("body", "needs", "saw", "action"),
+    [
+        (
+            "BODY=BINARYMIME",
+            ContentNeeds(binary=True),
+            ["MAIL BODY=BINARYMIME", "BDAT", "MAIL", "DATA", ". 7-bit"],
+            "seven-bit",
+        ),
+        ("BODY=BINARYMIME", EIGHT_BIT, ["MAIL BODY=BINARYMIME", "BDAT", "MAIL", "DATA", ". 7-bit"], "seven-bit"),
+        ("BODY=BINARYMIME", ContentNeeds(), ["MAIL BODY=BINARYMIME", "BDAT", "MAIL", "DATA", "."], "data"),
+        ("", ContentNeeds(), ["MAIL", "BDAT", "MAIL", "DATA", "."], "data"),
+    ],
+)
+def test_a_host_that_announced_chunking_and_knows_no_bdat(
+    body: str, needs: ContentNeeds, saw: list[str], action: str
+) -> None:
+    """A proxy announces, and what stands behind it takes the content."""
+    no = Reply(502, "what is that", "5.5.1")
+    judge: Judge = lambda line: no if line == "BDAT" else None  # noqa: E731
+    negotiation, host = meet(wanted(body, needs=needs), judge, BINARY, chunking=True)
+    assert [line for line in host.saw if not line.startswith("RCPT")] == saw
+    assert verdicts(negotiation) == [Verdict.DELIVERED]
+    assert [(step.action, step.command, step.reply) for step in negotiation.steps] == [(action, "BDAT", no)]
+
+
+def test_binary_content_that_cannot_be_made_7_bit_fails_where_no_bdat_is_known() -> None:
+    needs = ContentNeeds(binary=True, recodable=False)
+    judge: Judge = lambda line: Reply(502, "what is that", "5.5.1") if line == "BDAT" else None  # noqa: E731
+    negotiation, host = meet(wanted("BODY=BINARYMIME", needs=needs), judge, BINARY)
+    assert (verdicts(negotiation), host.transactions) == ([Verdict.FAILED], 1)
+
+
 def test_a_host_that_took_the_mail_on_the_second_rung_is_known_to_refuse_what_fell_there() -> None:
     negotiation, _ = meet(wanted("RET=HDRS ENVID=q", size=9), refuses(NEVER, "ENVID"))
     assert verdicts(negotiation) == [Verdict.DELIVERED]

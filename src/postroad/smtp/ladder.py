@@ -9,6 +9,7 @@
 | one-recipient  | 455      | one recipient a transaction                                                               |
 | no-pipelining  | 455      | one command at a time                                                                     |
 | data           | 455      | DATA in place of BDAT                                                                     |
+| data, seven-bit| 500, 502 | the same at once, when it is BDAT that the host does not know though it announced CHUNKING |
 
 Then the mail is deferred (455) or has failed (5yz). Never given up: REQUIRETLS, HOLDFOR, HOLDUNTIL, BY=…;R, an
 SMTPUTF8 or a BODY= that is needed. A rung that changes nothing is passed over, so that nothing is asked twice the same
@@ -200,6 +201,22 @@ _RUNGS: Final = (
     _Rung("no-pipelining", False, _no_pipelining),
     _Rung("data", False, _data),
 )
+
+
+def without_bdat(request: Request, mail: Mapping[Parameter[Any], Any], needs: ContentNeeds) -> Climbed | None:
+    """The request as DATA can carry it, for a host that announced CHUNKING and knows no BDAT; None: it cannot.
+
+    ``mail``: the parameters of MAIL as they were said.
+    """
+    if mail.get(BODY) is not Body.BINARYMIME and not needs.binary:
+        return Climbed("data", request.with_terms(bdat=False))
+    gone = request.without(Verb.MAIL, frozenset((BODY,)) if BODY in mail else NONE).with_terms(bdat=False)
+    left_out = (BODY.keyword,) if BODY in mail else ()
+    if not (needs.binary or needs.eight_bit):
+        return Climbed("data", gone, left_out)
+    if not needs.can_be_seven_bit:
+        return None
+    return Climbed("seven-bit", gone.with_terms(form=Form.SEVEN_BIT), left_out)
 
 
 def remembered(situation: Situation, refused: frozenset[str]) -> list[Climbed]:

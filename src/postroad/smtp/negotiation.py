@@ -19,7 +19,7 @@ from postroad.smtp.extensions.binarymime import is_binary
 from postroad.smtp.extensions.dsn import NOTIFY, Notify
 from postroad.smtp.extensions.size import SIZE
 from postroad.smtp.fitting import Fitted, Values, fit, in_a_labels, needs_utf8
-from postroad.smtp.ladder import Request, Situation, Terms, climb, remembered
+from postroad.smtp.ladder import Request, Situation, Terms, climb, remembered, without_bdat
 from postroad.smtp.mail_transaction import Answer, Stage
 from postroad.smtp.parameters import NOTHING_GIVEN, Given
 from postroad.smtp.peer_limits import PeerLimits, read_limits
@@ -224,7 +224,12 @@ class Negotiation:
             if last is not None and last.reply is not None:
                 if verdict is not Verdict.RETRY_CHANGED:
                     self._cut_off(person)
-                self._settle(person, Verdict.RETRY_CHANGED, last, f"{person.untried(_COMMANDS[last.stage])}; {note}")
+                self._settle(
+                    person,
+                    Verdict.RETRY_CHANGED,
+                    last,
+                    f"{person.untried(_COMMANDS.get(last.stage, Verb.BDAT))}; {note}",
+                )
             else:
                 self._settle(person, verdict, Answer(Stage.CONNECTION, None), note)
 
@@ -259,6 +264,8 @@ class Negotiation:
             self._cut_off(person)
             self._settle(person, verdict, answer, answer.fault)
             return True
+        if self._goes_without_bdat(person, answer, answer.reply):
+            return True
         meaning = self._meaning(person, answer, answer.reply)
         if meaning in (Meaning.NOT_NOW, Meaning.NOT_KNOWN):
             return False
@@ -266,6 +273,19 @@ class Negotiation:
         if reactions.closes_channel(answer.reply):
             self._cut_off(person)
         self._settle(person, verdict, answer, settling.note_of(meaning, answer.stage))
+        return True
+
+    def _goes_without_bdat(self, person: Person, answer: Answer, reply: Reply) -> bool:
+        """Whether the content may go by DATA after a host that announced CHUNKING did not know BDAT."""
+        request = person.request
+        if not (self._adapt and request.terms.bdat and answer.stage in _BEYOND_RCPT and reactions.knows_no_bdat(reply)):
+            return False
+        climbed = without_bdat(request, dict(self._said(request.terms)), self._wanted.needs)
+        if climbed is None:
+            return False
+        person.request, person.last = climbed.request, answer
+        person.left_out(climbed.parameters, Verb.MAIL)
+        self.steps.append(Step(climbed.action, Verb.BDAT.value, reply, climbed.parameters, (person.number,)))
         return True
 
     def _meaning(self, person: Person, answer: Answer, reply: Reply) -> Meaning:

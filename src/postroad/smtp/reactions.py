@@ -100,6 +100,11 @@ def too_many_in_all(reply: Reply) -> bool:
     return reply.code == 503
 
 
+def knows_no_bdat(reply: Reply) -> bool:
+    """500 or 502 to BDAT: who announced CHUNKING was not who takes the content (a proxy or a filter between)."""
+    return reply.code in (500, 502)
+
+
 def greets(reply: Reply) -> bool:
     """220: the host is ready (RFC 5321 section 3.1)."""
     return reply.code == 220
