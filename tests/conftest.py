@@ -12,6 +12,12 @@ import os
 import subprocess
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test asserts a duration, property tests neither. Where CI=true, hypothesis has a profile of its own that says so.
+settings.register_profile("postroad", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if os.environ.get("CI") != "true":
+    settings.load_profile("postroad")
 
 PROBES = {
     "mount": ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"],
