@@ -89,13 +89,13 @@ def told(reports: list[Told]) -> Counter[str]:
 
 
 def reports(server: ServerProcess, mail: Path) -> list[Told]:
-    """In the sender's mailbox, and still in the queue."""
-    found = [read_report(octets) for octets in files_of(mail / "ann")]
+    """Still in the queue, and in the sender's mailbox; looked at in the order in which they move."""
+    found = []
     for row in server.get("/queue", destination="senders.example", limit=1000)["recipients"]:
         status, octets = server.api("GET", f"/queue/{row['id']}/raw")
         if status == 200:
             found.append(read_report(octets))
-    return found
+    return found + [read_report(octets) for octets in files_of(mail / "ann")]
 
 
 def all_are_told(server: ServerProcess, mail: Path) -> None:
