@@ -93,6 +93,16 @@ def parse_domain(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=1024)  # the same people write and are written to
+def stored_path(text: str) -> Mailbox | None:
+    """The mailbox of a path that is kept without brackets; None when it cannot be read."""
+    try:
+        path, rest = take_path(f"<{text}>")
+    except AddressSyntaxError:
+        return None
+    return path if not rest else None
+
+
 def take_path(text: str) -> tuple[Mailbox | None, str]:
     """Read the path that ``text`` begins with; gives it with what follows; raises AddressSyntaxError.
 

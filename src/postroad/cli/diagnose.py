@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +12,7 @@ import postroad
 from postroad.cli.arguments import seconds
 from postroad.cli.language import chosen
 from postroad.cli.outcome import Exit, Failure
+from postroad.cli.secret import password_for
 
 if TYPE_CHECKING:
     from postroad.diagnosis.diagnosing import Diagnosis
@@ -39,7 +38,9 @@ _FILE: Final = click.Path(path_type=Path)
     default="",
     help="Log in, inside TLS. Password: POSTROAD_PASSWORD, file or prompt.",
 )
-@click.option("--password-file", metavar="FILE", help="The password is the first line of this file.", type=_FILE)
+@click.option(
+    "--password-file", metavar="FILE", help="The password is the first line of this file, `-` is stdin.", default=""
+)
 @click.option("--dkim", metavar="SELECTOR", multiple=True, help="Read the key of this selector; repeatable.")
 @click.option("--ehlo", metavar="NAME", default="", help="Our name; else this machine's.")
 @click.option("-4", "ipv4", is_flag=True, help="Only IPv4.")
@@ -138,7 +139,7 @@ def _wishes(given: Mapping[str, Any]) -> dict[str, Any]:
         "sender": given["sender"],
         "probe_relay": given["probe_relay"],
         "user": given["user"],
-        "password": _password(given),
+        "password": password_for(given["user"], given["password_file"]),
         "dkim": given["dkim"],
         "host_only": given["host_only"],
         "family": 4 if given["ipv4"] else 6 if given["ipv6"] else 0,
@@ -170,21 +171,3 @@ def _resolver(text: str) -> Any:
     except ValueError as fault:
         raise Failure(Exit.USAGE, f"no address of a name server: {text[:60]}", "--resolver 192.0.2.53") from fault
     return Resolver([(named.host, named.port or 53)])
-
-
-def _password(given: Mapping[str, Any]) -> str:
-    """From a file, the environment or a person; never from the command line, which everybody can read."""
-    if not given["user"]:
-        return ""
-    if given["password_file"] is not None:
-        try:
-            with given["password_file"].open("rb") as file:
-                held: bytes = file.readline(4096)
-        except OSError as fault:
-            raise Failure(Exit.NO_INPUT, f"{given['password_file']}: {fault.strerror}") from fault
-        return held.partition(b"\n")[0].removesuffix(b"\r").decode("utf-8", "surrogateescape")
-    if (known := os.environ.get("POSTROAD_PASSWORD")) is not None:
-        return known
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise Failure(Exit.USAGE, "no password", "set POSTROAD_PASSWORD, or name a --password-file")
-    return str(click.prompt(f"Password of {given['user']}", hide_input=True, err=True))

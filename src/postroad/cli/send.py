@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import click
 import postroad
 from postroad.cli.language import chosen
 from postroad.cli.outcome import Exit, Failure
+from postroad.cli.secret import password_for
 from postroad.cli.send_options import send_options
 from postroad.errors import AddressSyntaxError, PostroadError
 
@@ -97,7 +97,7 @@ def _arguments(given: Mapping[str, Any]) -> dict[str, Any]:
         "tls": given["tls"],
         "tls_ca": given["tls_ca"],
         "user": given["user"],
-        "password": _password(given),
+        "password": password_for(given["user"], given["password_file"]),
         "mechanism": given["auth_mechanism"],
         "parameters": given["param"],
         "adapt": not given["no_adapt"],
@@ -123,22 +123,6 @@ def _server(given: Mapping[str, Any]) -> tuple[str, bool]:
     if given["via"].lower() == "mx":
         return "", given["lmtp"]
     return given["server"] or given["via"], given["lmtp"]
-
-
-def _password(given: Mapping[str, Any]) -> str:
-    """From a file, the environment or a person; never from the command line, which everybody can read."""
-    if not given["user"]:
-        return ""
-    if given["password_file"]:
-        from postroad.cli.send_letter import octets
-
-        held = sys.stdin.buffer.readline() if given["password_file"] == "-" else octets(Path(given["password_file"]))
-        return held.partition(b"\n")[0].removesuffix(b"\r").decode("utf-8", "surrogateescape")
-    if (known := os.environ.get("POSTROAD_PASSWORD")) is not None:
-        return known
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise Failure(Exit.USAGE, "no password", "set POSTROAD_PASSWORD, or name a --password-file")
-    return str(click.prompt(f"Password of {given['user']}", hide_input=True, err=True))
 
 
 def _envelope(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from postroad.cli.outcome import Exit
 from postroad.replies import Reply
+from postroad.replies.shape import reply_shape
 from postroad.sending import Explanation, FaultKind, SendError, SendOutcome, SendResult, Sent
 
 Document = dict[str, Any]
@@ -85,7 +86,7 @@ def document(found: SendResult | SendError, language: str, code: Exit) -> Docume
                 "parameters": list(step.parameters),
                 "recipients": _named(found, step.recipients),
                 "waited": step.waited,
-                "reply": _reply(step.reply),
+                "reply": reply_shape(step.reply),
             }
             for step in found.steps
         ],
@@ -103,7 +104,7 @@ def _error(error: SendError, language: str) -> Document:
         "stage": error.stage,
         "kind": error.kind.value,
         "temporary": error.temporary,
-        "reply": _reply(error.reply),
+        "reply": reply_shape(error.reply),
         "explanation": _explanation(error.explanation(language)),
     }
 
@@ -116,7 +117,7 @@ def _recipient(one: Sent, language: str) -> Document:
         "accepted": one.accepted,
         "temporary": one.temporary,
         "uncertain": one.uncertain,
-        "reply": _reply(one.reply),
+        "reply": reply_shape(one.reply),
         "stage": one.stage,
         "fault": one.fault,
         "kind": one.kind.value,
@@ -125,16 +126,6 @@ def _recipient(one: Sent, language: str) -> Document:
         "dropped": list(one.dropped),
         "tries": one.tries,
         "explanation": _explanation(one.explanation(language)) if explains else None,
-    }
-
-
-def _reply(reply: Reply | None) -> Document | None:
-    if reply is None:
-        return None
-    return {
-        "code": reply.code,
-        "enhanced": None if reply.enhanced is None else str(reply.enhanced),
-        "text": list(reply.lines),
     }
 
 

@@ -18,13 +18,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from postroad.address import Mailbox, take_path
+from postroad.address import stored_path
 from postroad.clock import Clock
 from postroad.delivery.maildir import MaildirFile, UncertainDelivery, expand
 from postroad.delivery.routing import Maildir
 from postroad.delivery.transport import Consignment, Fate, Handed, Report
 from postroad.envelope import Recipient
-from postroad.errors import AddressSyntaxError, LocalProtocolError
+from postroad.errors import LocalProtocolError
 from postroad.smtp import undeliverable
 
 #: Octets that are gathered before a thread writes them.
@@ -47,7 +47,7 @@ class MaildirTransport:
         """Write one file for each recipient."""
         if not isinstance(consignment.route, Maildir):
             raise LocalProtocolError(f"not a route of this transport: {consignment.route}")
-        sender = _path(consignment.message.reverse_path) if consignment.message.reverse_path else None
+        sender = stored_path(consignment.message.reverse_path) if consignment.message.reverse_path else None
         first = f"Return-Path: <{sender or ''}>\r\n".encode()
         template = consignment.route.template
         handed = [await self._hand(consignment, template, first, one) for one in consignment.message.recipients]
@@ -67,7 +67,7 @@ class MaildirTransport:
     async def _hand(self, consignment: Consignment, template: str, first: bytes, recipient: Recipient) -> Handed:
         if self._abort:
             return Handed(recipient.number, Fate.NOT_NOW, None, self._abort)
-        path = _path(recipient.forward_path)
+        path = stored_path(recipient.forward_path)
         if path is None:
             note = f"stored was {recipient.forward_path[:80]!r}"
             return Handed(recipient.number, Fate.NEVER, undeliverable.RECIPIENT_UNREADABLE, note)
@@ -113,14 +113,6 @@ def _finish(file: MaildirFile, last: bytes) -> None:
         file.discard()
         raise
     file.commit()
-
-
-def _path(text: str) -> Mailbox | None:
-    try:
-        path, rest = take_path(f"<{text}>")
-    except AddressSyntaxError:
-        return None
-    return path if not rest else None
 
 
 def _reason(fault: OSError) -> str:

@@ -8,12 +8,10 @@ HOLDUNTIL (the message was held here, RFC 4865 section 3), AUTH= (nobody downstr
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
-from postroad.address import Mailbox, take_path
+from postroad.address import Mailbox, stored_path
 from postroad.envelope import Recipient, StoredMessage
-from postroad.errors import AddressSyntaxError
 from postroad.replies import Reply
 from postroad.smtp import undeliverable
 from postroad.smtp.commands import read_parameters
@@ -37,7 +35,7 @@ def wanted_from(message: StoredMessage, needs: ContentNeeds, now: float | None =
     ``now`` (seconds since the epoch) takes what has passed since the message arrived from the time of BY (RFC 2852
     section 4.1.4); None: nothing has. Whoever's BY in mode R has run out is FAILED too.
     """
-    sender = _path(message.reverse_path) if message.reverse_path else None
+    sender = stored_path(message.reverse_path) if message.reverse_path else None
     if message.reverse_path and sender is None:
         return Wanted(None), _all_failed(message, undeliverable.SENDER_UNREADABLE, message.reverse_path)
     wishes = _wishes(message.parameters, Verb.MAIL)
@@ -58,7 +56,7 @@ def wanted_from(message: StoredMessage, needs: ContentNeeds, now: float | None =
 
 
 def _recipient(one: Recipient) -> tuple[Mailbox, Given] | Settled:
-    path = _path(one.forward_path)
+    path = stored_path(one.forward_path)
     if path is None:
         return _failed(one.number, undeliverable.RECIPIENT_UNREADABLE, one.forward_path)
     wishes = _wishes(one.parameters, Verb.RCPT)
@@ -96,15 +94,6 @@ def _in_ascii(wishes: Given) -> Given:
         return wishes
     address = "".join(c if c <= "\x7f" else f"\\x{{{ord(c):X}}}" for c in original.address)
     return Given({**dict(wishes), ORCPT: OriginalRecipient(original.address_type, address)})
-
-
-@lru_cache(maxsize=1024)  # the same people write and are written to
-def _path(text: str) -> Mailbox | None:
-    try:
-        path, rest = take_path(f"<{text}>")
-    except AddressSyntaxError:
-        return None
-    return path if not rest else None
 
 
 def _failed(number: int, reply: Reply, text: str) -> Settled:

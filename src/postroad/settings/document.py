@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,8 +39,8 @@ def document(settings: Settings) -> Document:
     notice = False if retry.delay_notice is None else retry.delay_notice
     found["outbound"] = _outbound(settings.outbound)
     found["retry"] = {"schedule": list(retry.schedule), "expire": retry.expire, "delay_notice": notice}
-    found["reports"] = _set(settings.reports, Reports)
-    found["journal"] = _set(settings.journal, Journal)
+    found["reports"] = _set(settings.reports)
+    found["journal"] = _set(settings.journal)
     found["domain"] = list(map(_domain, settings.domains))
     found["destination"] = list(map(_destination, settings.destinations))
     found[settings.people] = [
@@ -63,23 +64,23 @@ def _listener(listener: Listener, submission: bool) -> Document:
 def _domain(domain: Domain) -> Document:
     recipients = "*" if domain.recipients is None else list(domain.recipients)
     found: Document = {"name": domain.name, "recipients": recipients, "deliver": domain.deliver}
-    return found | ({"postmaster": domain.postmaster} if domain.postmaster else {}) | _set(domain.terms, Terms)
+    return found | ({"postmaster": domain.postmaster} if domain.postmaster else {}) | _set(domain.terms)
 
 
 def _destination(one: Destination) -> Document:
     written = {"name": one.name, "via": one.via, "account": one.account, "password_file": one.password_file}
-    return {key: str(value) for key, value in written.items() if value} | _set(one.terms, Terms)
+    return {key: str(value) for key, value in written.items() if value} | _set(one.terms)
 
 
 def _outbound(outbound: Outbound) -> Document:
-    found = _set(outbound, Outbound)
+    found = _set(outbound)
     found |= {"resolver": list(map(shown, outbound.resolver))} if outbound.resolver else {}
     return found | {"allow_networks": list(map(str, outbound.allow_networks))}
 
 
-def _set(found: object, kind: type) -> Document:
+def _set(found: Journal | Outbound | Reports | Terms) -> Document:
     """The fields that have a value, as TOML has them."""
-    values = {name: getattr(found, name) for name in kind.__slots__}  # type: ignore[attr-defined]
+    values = {field.name: getattr(found, field.name) for field in fields(found)}
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     kept = {name: value for name, value in plain.items() if value not in (None, "", ())}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from postroad.envelope import Recipient, StoredMessage
-from postroad.replies import Reply
+from postroad.replies.shape import reply_shape
 
 Json = dict[str, Any]
 
@@ -18,17 +18,6 @@ def stamp(seconds: float) -> str:
     except (OverflowError, ValueError, OSError):
         return "1970-01-01T00:00:00Z"
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def reply_shape(reply: Reply | None) -> Json | None:
-    """``{"code", "enhanced", "text"}``."""
-    if reply is None:
-        return None
-    return {
-        "code": reply.code,
-        "enhanced": None if reply.enhanced is None else str(reply.enhanced),
-        "text": list(reply.lines),
-    }
 
 
 def recipient_shape(recipient: Recipient) -> Json:

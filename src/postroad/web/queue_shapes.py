@@ -19,8 +19,9 @@ from postroad.replies.catalogue import catalogue
 from postroad.replies.classify import Classification, classify
 from postroad.replies.documents import Documents
 from postroad.replies.explaining import Explainer
+from postroad.replies.shape import reply_shape
 from postroad.spool.interface import QueueGroup
-from postroad.web.message_shapes import Json, message_shape, reply_shape, stamp
+from postroad.web.message_shapes import Json, message_shape, stamp
 
 
 def _moment(seconds: float | None) -> str | None:

@@ -12,7 +12,8 @@ from postroad.inbox.inbox import InboxItem
 from postroad.inbox.message_view import MessageView
 from postroad.observe.sessions import SessionRecord
 from postroad.policy.conditions import Condition
-from postroad.web.message_shapes import Json, message_shape, reply_shape, stamp
+from postroad.replies.shape import reply_shape
+from postroad.web.message_shapes import Json, message_shape, stamp
 
 
 def item_shape(item: InboxItem) -> Json:
