@@ -280,6 +280,9 @@ def test_why_of_a_deferred_recipient() -> None:
         assert two["others"] == one["others"]
         ja = await ask.get(f"/queue/{ids['grey']}/why", lang="ja")
         assert ja["language"] == "ja" and ja["recipients"][0]["explanation"]["reason"]["label"] == "グレイリスティング"
+        reader = {"Accept-Language": "ja,en;q=0.5"}
+        answer = await ask.client.get(f"{API}/queue/{ids['grey']}/why", headers=reader)
+        assert answer.json()["language"] == "ja"
         assert "no language `xx`" in await ask.refused(f"/queue/{ids['grey']}/why", 400, lang="xx")
 
     run(work)

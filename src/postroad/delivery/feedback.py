@@ -48,11 +48,6 @@ class Window:
         self._fast = False
         self._size = max(self._size / 2, 1.0)
 
-    @property
-    def is_fresh(self) -> bool:
-        """Whether nothing was learnt that would be worth remembering."""
-        return self._fast
-
 
 class Rate:
     """A token bucket: so many a second, with a burst of what one second (at least one) brings."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from postroad.address import Mailbox, parse_domain, take_path
+from postroad.address import Mailbox, take_path
 from postroad.errors import AddressSyntaxError, ParameterSyntaxError
 from postroad.replies import Reply
 from postroad.smtp import refusals
@@ -40,15 +40,6 @@ def read_hello(argument: str) -> str | None:
     """
     name = argument.strip(" \t").partition(" ")[0]
     return name if _HELLO_NAME.match(name) is not None else None
-
-
-def is_proper_hello(name: str) -> bool:
-    """Whether the name is a domain or an address literal after the grammar; for those who judge names."""
-    try:
-        parse_domain(name)
-    except AddressSyntaxError:
-        return False
-    return True
 
 
 def read_sender(argument: str) -> tuple[Mailbox | None, str] | Reply:

@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from postroad.diagnosis.bounce_document import explain_bounce
-from postroad.replies.catalogue import catalogue
 from postroad.web.answers import Json
 from postroad.web.problems import Refusal
 from postroad.web.reference import asked_language
@@ -29,7 +28,7 @@ async def explain(request: Request) -> Response:
     """One message, as it was received; ``base64`` is for one with octets that are no UTF-8."""
     check_query(request, "lang")
     octets = _octets(await json_body(request))
-    document = await run_in_threadpool(explain_bounce, octets, asked_language(request, catalogue().languages))
+    document = await run_in_threadpool(explain_bounce, octets, asked_language(request))
     return Json(document, headers={"content-language": document["language"]})
 
 

@@ -26,8 +26,8 @@ from starlette.responses import Response, StreamingResponse
 
 from postroad.web.answers import Json
 from postroad.web.problems import Refusal, words
-from postroad.web.queue_api import read_language
-from postroad.web.requests import check_query, json_body, word
+from postroad.web.reference import asked_language
+from postroad.web.requests import check_query, json_body
 
 if TYPE_CHECKING:
     from postroad.diagnosis.diagnosing import Diagnosis, Progress
@@ -101,7 +101,7 @@ class DiagnoseApi:
         """Start a job."""
         self._check_writable()
         check_query(request, "lang")
-        language = read_language(word(request, "lang"))
+        language = asked_language(request)
         target, wishes = self._read(await json_body(request))
         if sum(job.state == "running" for job in self._jobs.values()) >= MAX_RUNNING:
             raise Refusal(429, f"{MAX_RUNNING} diagnoses are under way", "wait for one of them, or DELETE it")
@@ -116,7 +116,7 @@ class DiagnoseApi:
     async def job(self, request: Request) -> Response:
         """How it stands."""
         check_query(request, "lang")
-        return Json(self._shape(self._known(request), read_language(word(request, "lang"))))
+        return Json(self._shape(self._known(request), asked_language(request)))
 
     async def end(self, request: Request) -> Response:
         """End and forget it."""
@@ -134,7 +134,7 @@ class DiagnoseApi:
         """Follow it."""
         check_query(request, "lang")
         job = self._known(request)
-        teller = _teller(read_language(word(request, "lang")))
+        teller = _teller(asked_language(request))
         seen = request.headers.get("last-event-id", "")
         start = int(seen) + 1 if seen.isascii() and seen.isdecimal() and len(seen) < 9 else 0
         return StreamingResponse(_stream(job, start, teller), 200, {"x-accel-buffering": "no"}, "text/event-stream")

@@ -16,7 +16,6 @@ from starlette.responses import Response
 
 from postroad.diagnosis.logs import LIMIT, explain_log
 from postroad.diagnosis.logs_reading import FORMATS
-from postroad.replies.catalogue import catalogue
 from postroad.web.answers import Json
 from postroad.web.problems import Refusal
 from postroad.web.reference import asked_language
@@ -33,7 +32,7 @@ async def explain(request: Request) -> Response:
     document = await run_in_threadpool(
         explain_log,
         log,
-        language=asked_language(request, catalogue().languages),
+        language=asked_language(request),
         destination=word(request, "destination"),
         since=_since(request),
         format=_format(request),

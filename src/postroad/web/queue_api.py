@@ -29,10 +29,10 @@ from postroad.admin.others import By
 from postroad.admin.queue import QueueDesk
 from postroad.admin.queue_actions import TooMany
 from postroad.admin.queue_filter import FIELDS, QueueFilter, read_code, read_filter
-from postroad.replies.catalogue import catalogue
 from postroad.web import queue_shapes as shapes
 from postroad.web.answers import Json, raw_response, while_connected
 from postroad.web.problems import Refusal
+from postroad.web.reference import asked_language
 from postroad.web.requests import check_query, flag, json_body, number, seconds, word
 
 _MAX_ROWS: Final = 1_000
@@ -105,7 +105,7 @@ class QueueApi:
         """Why it is where it is, as far as words are of the catalogue in the language ``lang``."""
         check_query(request, "lang")
         why = await self._admin.why(request.path_params["id"])
-        return Json(shapes.why_shape(why, read_language(word(request, "lang"))))
+        return Json(shapes.why_shape(why, asked_language(request)))
 
     async def log(self, request: Request) -> Response:
         """The journal; ``wait``: seconds to wait for a line behind ``after``."""
@@ -137,14 +137,6 @@ def read_by(text: str) -> By:
         case "reply":
             return "reply"
     raise Refusal(400, f"the queue is not grouped by `{text[:40]}`", "by: destination, reply")
-
-
-def read_language(text: str) -> str:
-    """A language of the catalogue; raises Refusal."""
-    known = catalogue().languages
-    if text and text not in known:
-        raise Refusal(400, f"there is no language `{text[:40]}`", f"known: {', '.join(known)}")
-    return text or "en"
 
 
 def _read_body(given: Mapping[str, Any]) -> tuple[list[str], dict[str, str], int | None]:

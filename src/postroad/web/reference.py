@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -57,8 +57,9 @@ def preferred(accepted: str, known: Iterable[str]) -> str:
     return best
 
 
-def asked_language(request: Request, known: Collection[str]) -> str:
-    """The language of ``known`` that ``lang`` names, else the browser's. Raises Refusal."""
+def asked_language(request: Request) -> str:
+    """The catalogue's language that ``lang`` names, else the one that the browser prefers. Raises Refusal."""
+    known = catalogue().languages
     tag = word(request, "lang") or preferred(request.headers.get("accept-language", ""), known)
     if tag not in known:
         raise Refusal(400, f"there is no language `{tag[:40]}`", f"there are: {', '.join(known)}")
@@ -183,7 +184,7 @@ class Reference:
     async def api_codes(self, request: Request) -> Response:
         """All codes, short."""
         check_query(request, "lang")
-        language = asked_language(request, self._book.languages)
+        language = asked_language(request)
         document = self._book.index(language)
         codes = {"schema": "postroad.codes/1", "language": language, "codes": document["codes"]}
         return _json(codes, {"content-language": language})
@@ -191,7 +192,7 @@ class Reference:
     async def api_code(self, request: Request) -> Response:
         """One code, or an enhanced status code."""
         check_query(request, "lang")
-        language, name = asked_language(request, self._book.languages), request.path_params["code"]
+        language, name = asked_language(request), request.path_params["code"]
         try:
             return self._document(language, f"codes/{name}")
         except KeyError as fault:
@@ -203,7 +204,7 @@ class Reference:
         a, b = sorted((self._code(word(request, "a")), self._code(word(request, "b"))))
         if a == b:
             raise Refusal(400, f"{a} cannot be compared with itself", f"GET {API}/codes/{a}")
-        return self._document(asked_language(request, self._book.languages), f"{CHOOSER}/{a}-vs-{b}")
+        return self._document(asked_language(request), f"{CHOOSER}/{a}-vs-{b}")
 
     async def api_explain(self, request: Request) -> Response:
         """A reply, a line of a log or a transcript: from the query, or for a long one from a JSON body."""
@@ -215,7 +216,7 @@ class Reference:
             raise Refusal(400, f"there is no field `{unknown[0][:40]}`", "known here: text, command, provider")
         if not all(isinstance(value, str) for value in given.values()) or not given["text"].strip():
             raise Refusal(400, "there is nothing to explain", 'give `text`, such as "550 5.1.1 No such user"')
-        language = asked_language(request, self._book.languages)
+        language = asked_language(request)
         command, provider = given["command"][:40].upper(), given["provider"][:100]
         leaf = await run_in_threadpool(self._book.explained, language, given["text"], command, provider)
         return _json(leaf.document, {"content-language": language})
