@@ -14,8 +14,8 @@ from typing import Any
 import apsw
 import pytest
 
-from postroad.envelope import Batch, Outcome, RecipientState, Result
-from postroad.errors import SpoolError
+from postroad.envelope import Batch, MessageId, Outcome, RecipientState, Result
+from postroad.errors import NotFound, SpoolError
 from postroad.spool import database, location
 from postroad.spool.interface import JournalQuery, MessageQuery, Spool
 from postroad.spool.space import default_min_free
@@ -134,6 +134,28 @@ class TestDisk(Backend):
         assert len(content_files(self.folder)) == 1
         await spool.remove([name])
         assert content_files(self.folder) == []
+
+    @story()
+    async def test_content_that_goes_while_it_is_asked_for_is_not_found_and_no_fault(self, spool: SqliteSpool) -> None:
+        name = await accepted(spool, content=bytes(100_000))
+        open_file = spool._reader._open
+
+        def too_late(file: str, octets: int, message_id: MessageId) -> int:
+            asyncio.run_coroutine_threadsafe(spool.remove([message_id]), loop).result(10)
+            return open_file(file, octets, message_id)
+
+        loop = asyncio.get_running_loop()
+        spool._reader._open = too_late  # type: ignore[method-assign]
+        with pytest.raises(NotFound):
+            await octets(spool, name)
+
+    @story()
+    async def test_content_whose_file_alone_is_gone_is_a_fault(self, spool: SqliteSpool) -> None:
+        name = await accepted(spool, content=bytes(100_000))
+        for path in (self.folder / "shard-0" / "content").iterdir():
+            path.unlink()
+        with pytest.raises(SpoolError, match="cannot be read"):
+            await octets(spool, name)
 
     @story()
     async def test_a_refused_message_leaves_no_file(self, spool: SqliteSpool) -> None:

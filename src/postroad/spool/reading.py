@@ -75,7 +75,7 @@ class Reader:
         if file is None:
             return
         left = size - len(prefix)
-        descriptor = await self._in_thread(self._open, file, left, message_id)
+        descriptor = await self._descriptor(file, left, message_id)
         try:
             while left:
                 chunk = await self._in_thread(_read, descriptor, min(left, _CHUNK_OCTETS), message_id)
@@ -84,6 +84,14 @@ class Reader:
                     yield chunk[start : start + BLOCK_OCTETS]
         finally:
             os.close(descriptor)
+
+    async def _descriptor(self, file: str, octets: int, message_id: MessageId) -> int:
+        """The content file of a row that was just read; NotFound when both went in between, for a file goes after its row."""
+        try:
+            return await self._in_thread(self._open, file, octets, message_id)
+        except SpoolError:
+            await self.ask(lambda connection: sequence_of(connection, message_id))
+            raise
 
     async def _in_thread(self, function: Callable[..., Answer], *arguments: object) -> Answer:
         self._alive()
