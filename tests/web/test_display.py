@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
 from postroad.admin import Listening
-from postroad.web import display, texts
-from postroad.web.display import WireLine
+from postroad.web.pages import display
+from postroad.web.pages.display import WireLine
 from postroad.web.problems import Refusal
 
 
@@ -28,13 +25,10 @@ def test_a_transcript_as_lines() -> None:
     assert len(display.wire_lines("C: x\n" * 20_000)) == display.MAX_LINES
 
 
-def test_times_in_lists_are_short() -> None:
-    now = datetime.now(UTC)
-    assert re.fullmatch(r"[0-9]{2}:[0-9]{2}:[0-9]{2}", display.short_clock(now.timestamp()))
-    assert re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", display.short_clock((now - timedelta(days=800)).timestamp()))
+def test_moments_for_machines() -> None:
     for odd in (1e18, -1e18, float("nan"), float("inf")):
         assert display.iso(odd) == "1970-01-01T00:00:00Z"
-    assert (display.iso(None), display.clock(None), display.short_clock(None)) == ("", "", "")
+    assert display.iso(None) == ""
 
 
 def test_a_newcomer_gets_the_listener_in_clear_under_a_name_that_works() -> None:
@@ -50,16 +44,3 @@ def test_the_form_of_a_rule() -> None:
     assert display.rule_fields(given) == {"to": "*@x", "at": "rcpt", "reply": 455, "delay": 1.5, "disconnect": True}
     with pytest.raises(Refusal, match="`reply` must be a number"):
         display.rule_fields({"reply": "many"})
-
-
-def test_sentences_are_found_or_it_is_a_fault() -> None:
-    text = texts.translator("en")
-    assert text("inbox.count", count=3) == "3 messages"
-    with pytest.raises(KeyError):
-        text("no.such.key")
-    assert [texts.size_text(text, size) for size in (0, 1023, 1536, 5 * 1024 * 1024)] == [
-        "0 B",
-        "1023 B",
-        "1.5 KiB",
-        "5.0 MiB",
-    ]

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from postroad.reference.rendering import STATIC
-from postroad.web.reference import preferred, public_paths
+from postroad.web.pages.reference import preferred, public_paths
 
 Run = Callable[..., None]
 Client = httpx.AsyncClient

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from postroad.inbox.chaos import read_rule
-from postroad.web.visible import visible, visible_plain
+from postroad.web.pages.visible import visible, visible_plain
 
 Run = Callable[..., None]
 API = "/api/v1"

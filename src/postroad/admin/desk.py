@@ -108,6 +108,10 @@ class Admin:
 
     # ── the server ──────────────────────────────────────────────────────────
 
+    def now(self) -> float:
+        """Seconds since the epoch, by the server's clock."""
+        return self._clock.wall()
+
     @property
     def about(self) -> About:
         """What the server is."""

@@ -17,7 +17,7 @@ from postroad.cli.outcome import Exit, Failure
 from postroad.errors import PostroadError
 from postroad.replies.catalogue import catalogue
 from postroad.spool.readonly import open_readonly
-from postroad.web import queue_shapes as shapes
+from postroad.web.api import queue_shapes as shapes
 
 Answer = TypeVar("Answer")
 Query = Mapping[str, object]

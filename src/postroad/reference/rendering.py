@@ -16,6 +16,8 @@ from postroad.replies.documents import Document
 
 _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
+#: The frame of every page is among them; the server's own pages stand in it, too.
+TEMPLATES: Final = _HERE / "templates"
 
 _LITERAL = re.compile(r"`([^`\n]{1,400})`")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
@@ -45,9 +47,10 @@ class Renderer:
     def __init__(self, book: Book) -> None:
         """The templates are read once."""
         self._book = book
-        self._names = {tag: book.catalogue.vocabulary(tag)["language"]["name"] for tag in book.languages}
+        #: Each language by its own name.
+        self.names = {tag: book.catalogue.vocabulary(tag)["language"]["name"] for tag in book.languages}
         self._environment = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
+            loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -57,10 +60,10 @@ class Renderer:
         self._environment.globals.update(tone=lambda digit: _TONES.get(str(digit), "plain"))
 
     def page(self, leaf: Leaf, language: str, links: Links, **more: Any) -> str:
-        """The page of a leaf in one language."""
+        """The page of a leaf in one language; ``top``: what a server puts at the head of its pages."""
         say = self._book.catalogue.vocabulary(language)
         title, description = _described(leaf, say)
-        more.setdefault("pasted", "")
+        more = {"pasted": "", "top": "", **more}
         return self._show(
             f"{leaf.kind}.html",
             language,
@@ -75,7 +78,7 @@ class Renderer:
             **more,
         )
 
-    def missing(self, path: str, language: str, links: Links, message: str) -> str:
+    def missing(self, path: str, language: str, links: Links, message: str, top: str = "") -> str:
         """The page that says that nothing is known under a path, and where to go on."""
         title = self._book.catalogue.vocabulary(language)["sentences"]["not_found"]
         words = {"title": title, "description": title, "message": message, "asked": path}
@@ -88,6 +91,7 @@ class Renderer:
             twins={},
             linked_data=None,
             doc=self._book.index(language),
+            top=top,
             **words,
         )
 
@@ -100,7 +104,7 @@ class Renderer:
             label=say["labels"],
             site=say["site"],
             language=language,
-            languages=self._names,
+            languages=self.names,
             links=links,
             path=path,
             here=here,

@@ -127,7 +127,7 @@ def _front(book: Book) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<title>{title} · Postroad</title>\n<link rel="icon" href="static/icon.svg" type="image/svg+xml">\n'
-        '<link rel="stylesheet" href="static/reference.css">\n</head>\n<body>\n<main>\n'
+        '<link rel="stylesheet" href="static/base.css">\n<link rel="stylesheet" href="static/reference.css">\n</head>\n<body>\n<main>\n'
         f'<h1>{title}</h1>\n<ul class="links">\n{rows}\n</ul>\n</main>\n</body>\n</html>\n'
     )
 

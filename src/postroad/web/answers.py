@@ -13,8 +13,8 @@ from starlette.responses import Response, StreamingResponse
 
 from postroad.admin import Admin
 from postroad.inbox.message_view import safe_type
+from postroad.web.door.guard import FILE_POLICY, FRAME_POLICY
 from postroad.web.problems import Refusal
-from postroad.web.security import FILE_POLICY, FRAME_POLICY
 
 T = TypeVar("T")
 

@@ -15,17 +15,21 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from postroad.admin import Admin
 from postroad.errors import PostroadError
 from postroad.reference.rendering import STATIC
-from postroad.web import api, metrics
-from postroad.web.pages import Pages
+from postroad.web.api import metrics, routes
+from postroad.web.door.guard import Guard
+from postroad.web.pages.chaos import Chaos
+from postroad.web.pages.conditions import Conditions
+from postroad.web.pages.house import House
+from postroad.web.pages.inbox import Inbox
+from postroad.web.pages.reference import Reference, public_paths
+from postroad.web.pages.sessions import Sessions
 from postroad.web.problems import Refusal, problem
-from postroad.web.reference import Reference, public_paths
-from postroad.web.security import Guard
 
 _HERE: Final = Path(__file__).parent
 
@@ -50,26 +54,32 @@ def create_app(
     password    asked for by HTTP Basic when it is set (any user name)
     exposition  what ``/metrics`` shows; absent: there is no such address
     """
-    writable = dev or control or bool(password)
-    pages = Pages(admin, writable=writable, language=language)
-    guard: dict[str, Any] = {"hosts": tuple(hosts), "public_url": public_url, "password": password, "control": control}
+    house = House(admin, language=language)
+    guard: dict[str, Any] = {"hosts": tuple(hosts), "public_url": public_url, "password": password}
+    guard |= {"control": control, "dev": dev}
     stopping = asyncio.Event()
     endings: list[Callable[[], None]] = [stopping.set]
     app = Starlette(
         routes=[
             *_health(admin),
             *(metrics.routes(exposition) if exposition is not None else ()),
-            *api.routes(admin, writable, near=control or (dev and not password), endings=endings),
-            *pages.routes(),
-            *Reference(public_url).routes(),
+            *routes.routes(admin, near=control or (dev and not password), endings=endings),
+            *_pages(house),
+            *Reference(house, public_url).routes(),
             *_files(),
         ],
         middleware=[Middleware(Guard, public=public_paths(), **guard)],
-        exception_handlers=dict.fromkeys((PostroadError, HTTPException, Exception), _on_fault(pages)),
+        exception_handlers=dict.fromkeys((PostroadError, HTTPException, Exception), _on_fault(house)),
     )
     app.state.endings = endings
     app.state.stopping = stopping
     return app
+
+
+def _pages(house: House) -> list[BaseRoute]:
+    """Every part of the house."""
+    parts = (Inbox(house), Sessions(house), Chaos(house), Conditions(house))
+    return [route for part in parts for route in part.routes()]
 
 
 def _files() -> list[Mount]:
@@ -92,13 +102,13 @@ def _health(admin: Admin) -> list[Route]:
     return [Route("/livez", livez), Route("/readyz", readyz)]
 
 
-def _on_fault(pages: Pages) -> Callable[[Request, Exception], Awaitable[Response]]:
+def _on_fault(house: House) -> Callable[[Request, Exception], Awaitable[Response]]:
     """Below /api a problem, elsewhere a page."""
 
     async def on_fault(request: Request, fault: Exception) -> Response:
         refusal = _as_refusal(fault)
         wants_page = not request.url.path.startswith("/api/") and not isinstance(refusal, _Bare)
-        return await pages.fault(request, refusal) if wants_page else problem(refusal)
+        return await house.fault(request, refusal) if wants_page else problem(refusal)
 
     return on_fault
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -11,9 +12,12 @@ from starlette.requests import Request
 
 from postroad.inbox.inbox import Filter
 from postroad.web.problems import Refusal
-from postroad.web.security import MAX_BODY
 
 MAX_WORD: Final = 1_000
+#: Octets of a body.
+MAX_BODY: Final = 256 * 1024
+#: Fields of a form.
+MAX_FIELDS: Final = 1_200
 
 _DIGITS = re.compile(r"[0-9]{1,18}\Z")
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?\Z")
@@ -88,16 +92,37 @@ async def json_body(request: Request, most: int = MAX_BODY) -> dict[str, Any]:
     return read
 
 
-async def form_body(request: Request, most: int = MAX_BODY) -> dict[str, str]:
-    """The body as fields of an HTML form; of several with one name the first."""
+class Form(Mapping[str, str]):
+    """The fields of an HTML form; of several with one name the first, unless all are asked for."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._all: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._all.setdefault(name, []).append(value)
+
+    def __getitem__(self, name: str) -> str:
+        return self._all[name][0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def all(self, name: str) -> list[str]:
+        """Every value under a name (boxes that are ticked), in their order."""
+        return self._all.get(name, [])
+
+
+async def form_body(request: Request, most: int = MAX_BODY) -> Form:
+    """The body as fields of an HTML form."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
         raise Refusal(415, "the body must be a form", "Content-Type: application/x-www-form-urlencoded")
     try:
         text = (await body(request, most)).decode("utf-8")
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=100, errors="strict")
+        pairs = parse_qsl(
+            text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=MAX_FIELDS, errors="strict"
+        )
     except ValueError as fault:
         raise Refusal(400, f"the body is not a form: {fault}") from fault
-    fields: dict[str, str] = {}
-    for name, value in pairs:
-        fields.setdefault(name, value)
-    return fields
+    return Form(pairs)

@@ -1,198 +1,72 @@
-"""Every sentence of the pages, in one place and by language; a key that is missing is a fault, never shown as a key."""
+"""The sentences of the pages: one folder a language, one file a part of the house, the same keys in each.
+
+``locales/en/queue.toml`` holds what is asked for as ``queue.title``; a key that is missing is a fault, never shown as a key.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
-_EN: Final[Mapping[str, str]] = {
-    "skip": "Skip to content",
-    "nav.label": "Main",
-    "nav.inbox": "Inbox",
-    "nav.messages": "Messages",
-    "nav.sessions": "Sessions",
-    "nav.chaos": "Chaos",
-    "nav.conditions": "Conditions",
-    "nav.codes": "Reply codes",
-    "mode.dev": "Development: nothing leaves this machine",
-    "mode.production": "Production: read-only",
-    "mode.unready": "Takes no mail now: {why}",
-    "remove": "Remove",
-    "older": "Older",
-    "newest": "Newest",
-    # inbox
-    "inbox.title": "Inbox",
-    "inbox.title.production": "Messages kept",
-    "inbox.count.one": "1 message",
-    "inbox.count": "{count} messages",
-    "inbox.kept": "newest {keep} are kept",
-    "inbox.filter": "Filter",
-    "inbox.filter.to": "To",
-    "inbox.filter.from": "From",
-    "inbox.filter.subject": "Subject",
-    "inbox.filter.go": "Filter",
-    "inbox.filter.reset": "Show all",
-    "inbox.clear": "Clear inbox",
-    "inbox.nothing": "No message matches.",
-    "inbox.subjectless": "(no subject)",
-    "inbox.more": "and {count} more",
-    "inbox.live": "Live",
-    "inbox.paused": "Connection lost; trying again",
-    "inbox.arrived": "New mail: {subject}",
-    "inbox.production.empty": "No message is kept just now. What was delivered is gone from here.",
-    "inbox.refused.hint": "Missing one? Sessions lists what was refused, and why.",
-    # first steps
-    "first.title": "Waiting for the first mail",
-    "first.lead": "Give your program these settings; whatever it sends ends here and goes no further.",
-    "first.host": "SMTP host",
-    "first.port": "Port",
-    "first.security": "Security",
-    "first.security.none": "none (no TLS)",
-    "first.security.starttls": "none, or STARTTLS",
-    "first.security.implicit": "TLS from the start",
-    "first.auth.any": "any user name and password, or none",
-    "first.auth.none": "none",
-    "first.auth.required": "required",
-    "first.auth": "Sign-in",
-    "first.curl": "From a shell",
-    "first.python": "From Python",
-    "first.refuse": "How does it take a refusal?",
-    "first.refuse.text": "Write to {address}: the server answers 455, and takes the mail at the third try.",
-    # one message
-    "message.back": "Back to all",
-    "message.from": "From",
-    "message.to": "To",
-    "message.received": "Received",
-    "message.envelope": "Envelope",
-    "message.session": "Session",
-    "message.attachments": "Attachments",
-    "message.links": "Links in this mail",
-    "message.links.note": "Links inside the frame are dead; these lead to where they say.",
-    "message.defects": "Worth a look",
-    "message.delete": "Delete",
-    "message.recipients": "Recipients",
-    "message.tabs": "Views of this message",
-    "message.view.html": "HTML",
-    "message.view.text": "Text",
-    "message.view.headers": "Headers",
-    "message.view.source": "Source",
-    "message.view.session": "SMTP",
-    "message.html.frame": "The HTML of the mail",
-    "message.html.note": "Scripts, links and everything that would be loaded from elsewhere are switched off.",
-    "message.html.none": "This mail has no HTML.",
-    "message.text.none": "This mail has no plain text.",
-    "message.source.cut": "Only the first {size} are shown.",
-    "message.source.raw": "Raw octets",
-    "message.source.download": "Download .eml",
-    "message.session.none": "No transcript was kept.",
-    "state.queued": "queued",
-    "state.held": "held",
-    "state.delivered": "delivered",
-    # sessions
-    "sessions.title": "Sessions",
-    "sessions.lead": "Who connected, what was said, and what was refused; the newest first.",
-    "sessions.all": "All",
-    "sessions.refused": "Refused only",
-    "sessions.empty": "No session has ended yet.",
-    "sessions.empty.refused": "Nothing was refused.",
-    "sessions.accepted": "{count} accepted",
-    "sessions.refusals": "{count} refused",
-    "sessions.quiet": "no mail",
-    "session.title": "Session {id}",
-    "session.began": "Began",
-    "session.lasted": "Lasted",
-    "session.peer": "Client",
-    "session.hello": "Calls itself",
-    "session.ended": "Ended by",
-    "session.messages": "Accepted",
-    "session.refusals": "Refused with",
-    "session.transcript": "What was said",
-    "session.client": "client",
-    "session.server": "server",
-    # chaos
-    "chaos.title": "Chaos: replies on demand",
-    "first.chaos": "All about replies on demand",
-    "chaos.lead": "Make the server refuse, wait or hang up, to see what your program does about it. The first rule that matches wins.",
-    "chaos.addresses": "With no rule at all",
-    "chaos.addresses.lead": "The address itself can ask for an answer:",
-    "chaos.address.code": "455 at RCPT, always",
-    "chaos.address.times": "455 at RCPT twice, then accepted: tests your retry",
-    "chaos.address.stage": "451 at DATA (also mail-, message-)",
-    "chaos.rules": "Rules",
-    "chaos.none": "There is no rule.",
-    "chaos.at": "At",
-    "chaos.to": "Matches",
-    "chaos.from": "From",
-    "chaos.reply": "Answer",
-    "chaos.times": "Times",
-    "chaos.used": "Used",
-    "chaos.spent": "used up: passes",
-    "chaos.always": "always",
-    "chaos.probability": "{percent} of the time",
-    "chaos.delay": "after {seconds} s",
-    "chaos.disconnect": "then hangs up",
-    "chaos.add": "Add a rule",
-    "chaos.add.to": "Matches (* and ?)",
-    "chaos.add.at": "At stage",
-    "chaos.add.reply": "Reply code",
-    "chaos.add.times": "Times (empty: always)",
-    "chaos.add.delay": "Delay, seconds",
-    "chaos.add.text": "Text (empty: the usual)",
-    "chaos.add.disconnect": "hang up afterwards",
-    "chaos.add.go": "Add rule",
-    "chaos.stage.connect": "connect",
-    "chaos.stage.hello": "EHLO",
-    "chaos.stage.auth": "AUTH",
-    "chaos.stage.mail": "MAIL",
-    "chaos.stage.rcpt": "RCPT",
-    "chaos.stage.data": "DATA",
-    "chaos.stage.message": "final dot",
-    # conditions
-    "conditions.title": "Conditions",
-    "conditions.lead": "MAIL and RCPT parameters that are answered “not now” (455, or what their RFC names). They stay announced, "
-    "and a client may try again later or without them.",
-    "conditions.none": "Every parameter is accepted now.",
-    "conditions.parameter": "Parameter",
-    "conditions.why": "Why",
-    "conditions.source": "By",
-    "conditions.source.operator": "operator",
-    "conditions.source.server": "server",
-    "conditions.since": "Since",
-    "conditions.until": "Until",
-    "conditions.until.cleared": "cleared",
-    "conditions.until.fresh": "it passes",
-    "conditions.refused": "Refused",
-    "conditions.last": "last",
-    "conditions.add": "Switch a parameter off",
-    "conditions.add.minutes": "Minutes (empty: until cleared)",
-    "conditions.add.why": "Why (only you see it)",
-    "conditions.add.go": "Refuse for now",
-    # faults
-    "error.title": "That did not work",
-    "error.back": "To the inbox",
-    # numbers
-    "size.octets": "{count} B",
-    "size.kib": "{count} KiB",
-    "size.mib": "{count} MiB",
-}
-
-LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {"en": _EN}
+LOCALES: Final = Path(__file__).parent / "locales"
+#: Every language that the pages speak, English first.
+LANGUAGES: Final = ("en", "ja")
 
 
-def translator(language: str) -> Callable[..., str]:
-    """The function that gives a sentence by its key, with values put in; raises KeyError for an unknown key."""
-    texts = LANGUAGES[language]
+@cache
+def sentences(language: str) -> Mapping[str, str]:
+    """All sentences of a language by their whole key; raises KeyError for a language that is not spoken here."""
+    if language not in LANGUAGES:
+        raise KeyError(language)
+    found: dict[str, str] = {}
+    for path in sorted((LOCALES / language).glob("*.toml")):
+        for key, text in tomllib.loads(path.read_text("utf-8")).items():
+            found[f"{path.stem}.{key}"] = text
+    return found
 
-    def text(key: str, **values: Any) -> str:
-        return texts[key].format(**values) if values else texts[key]
 
-    return text
+class Texts:
+    """The voice of one language; call it with a key."""
 
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._sentences = sentences(language)
 
-def size_text(text: Callable[..., str], octets: int) -> str:
-    """``12.3 KiB``."""
-    if octets < 1024:
-        return text("size.octets", count=octets)
-    if octets < 1024 * 1024:
-        return text("size.kib", count=f"{octets / 1024:.1f}")
-    return text("size.mib", count=f"{octets / 1024 / 1024:.1f}")
+    def __call__(self, key: str, **values: Any) -> str:
+        """A sentence, with values put in; raises KeyError for an unknown key."""
+        text = self._sentences[key]
+        return text.format(**values) if values else text
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._sentences
+
+    def n(self, key: str, count: int, **values: Any) -> str:
+        """A sentence about so many: ``key.one`` of exactly one, else ``key``; ``{count}`` is grouped by thousands."""
+        return self(f"{key}.one" if count == 1 else key, count=f"{count:,}", **values)
+
+    def size(self, octets: int) -> str:
+        """``12.3 KiB``."""
+        for unit, scale in (("gib", 1 << 30), ("mib", 1 << 20), ("kib", 1 << 10)):
+            if octets >= scale:
+                return self(f"house.size.{unit}", count=f"{octets / scale:.1f}")
+        return self("house.size.octets", count=octets)
+
+    def span(self, seconds: float) -> str:
+        """A length of time in its two largest units: ``2 h 04 min``, ``3 d 5 h``, ``41 s``; under ten seconds exactly."""
+        whole = int(abs(seconds))
+        if whole < 60:
+            return self("house.span.s", s=whole)
+        minutes, hours, days = whole // 60 % 60, whole // 3600 % 24, whole // 86_400
+        if whole < 3600:
+            return self("house.span.min", min=minutes)
+        if not days:
+            return self("house.span.h", h=hours, min=f"{minutes:02}")
+        return self("house.span.d", d=days, h=hours) if days < 30 else self("house.span.days", d=days)
+
+    def age(self, then: float, now: float) -> str:
+        """``4 min ago`` or ``in 11 min``."""
+        key = "house.ago" if then <= now else "house.in"
+        return self(key, span=self.span(now - then))

@@ -13,7 +13,7 @@ from postroad.inbox.message_view import MessageView
 from postroad.observe.sessions import SessionRecord
 from postroad.policy.conditions import Condition
 from postroad.replies.shape import reply_shape
-from postroad.web.message_shapes import Json, message_shape, stamp
+from postroad.web.api.message_shapes import Json, message_shape, stamp
 
 
 def item_shape(item: InboxItem) -> Json:

@@ -26,19 +26,9 @@ def iso(seconds: float | None) -> str:
     return _moment(seconds).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def clock(seconds: float | None) -> str:
-    """``23 Nov 14:31:05`` in the server's time zone."""
-    return "" if seconds is None else f"{_moment(seconds).astimezone():%-d %b %H:%M:%S}"
-
-
-def short_clock(seconds: float | None) -> str:
-    """For lists: ``14:31:05`` today, ``23 Nov 14:31`` this year, else ``2025-11-23``."""
-    if seconds is None:
-        return ""
-    moment, now = _moment(seconds).astimezone(), datetime.now(UTC).astimezone()
-    if moment.date() == now.date():
-        return f"{moment:%H:%M:%S}"
-    return f"{moment:%-d %b %H:%M}" if moment.year == now.year else f"{moment:%Y-%m-%d}"
+def local(seconds: float) -> datetime:
+    """The moment in the server's time zone."""
+    return _moment(seconds).astimezone()
 
 
 def _moment(seconds: float) -> datetime:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import quote
 
+from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -23,6 +24,8 @@ from postroad.reference.rendering import Renderer
 from postroad.reference.site import llms_text
 from postroad.replies.catalogue import catalogue
 from postroad.replies.documents import Document
+from postroad.web.language import asked_language, preferred
+from postroad.web.pages.house import House
 from postroad.web.problems import Refusal
 from postroad.web.requests import check_query, form_body, json_body, word
 
@@ -33,7 +36,6 @@ PLACES: Final = ("codes", "keywords", "verbs", "compare", "explain")
 API: Final = "/api/v1"
 
 _OUR_PAGE = re.compile(r"https?://(?P<host>[^/?#]{1,300})/(?P<tag>[A-Za-z-]{2,20})/(?P<path>[^?#]{0,500})")
-_TAG = re.compile(r"[ \t]*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]{1,40})?[ \t]*(?:;[ \t]*q=([01](?:\.[0-9]{0,3})?)[ \t]*)?\Z")
 
 
 def public_paths(languages: Iterable[str] = ()) -> tuple[str, ...]:
@@ -43,34 +45,12 @@ def public_paths(languages: Iterable[str] = ()) -> tuple[str, ...]:
     return (*(f"/{name}" for name in folders), *(f"{API}/{name}" for name in ("codes", "compare", "explain")))
 
 
-def preferred(accepted: str, known: Iterable[str]) -> str:
-    """The language of ``known`` that an Accept-Language header likes best; English when it likes none."""
-    best, weight = "en", 0.0
-    for part in accepted[:1_000].split(","):
-        found = _TAG.match(part)
-        tag = found[1].lower() if found else ""
-        if found is None or tag not in known:
-            continue
-        likes = float(found[2] or "1")  # strict: matched as a number
-        if likes > weight:
-            best, weight = tag, likes
-    return best
-
-
-def asked_language(request: Request) -> str:
-    """The catalogue's language that ``lang`` names, else the one that the browser prefers. Raises Refusal."""
-    known = catalogue().languages
-    tag = word(request, "lang") or preferred(request.headers.get("accept-language", ""), known)
-    if tag not in known:
-        raise Refusal(400, f"there is no language `{tag[:40]}`", f"there are: {', '.join(known)}")
-    return tag
-
-
 class Reference:
     """All routes of the reference."""
 
-    def __init__(self, public_url: str = "") -> None:
+    def __init__(self, house: House, public_url: str = "") -> None:
         """``public_url`` is where browsers find the server; without it, the address by which each came."""
+        self._house = house
         self._book = Book(catalogue())
         self._renderer = Renderer(self._book)
         self._public_url = public_url.rstrip("/")
@@ -144,11 +124,17 @@ class Reference:
         """What there is, for programs that read text."""
         return Response(llms_text(self._book, self._links(request)), media_type="text/plain; charset=utf-8")
 
+    def _top(self, request: Request, language: str, path: str) -> Markup:
+        """The head of this server's pages, with the same page in other languages."""
+        others = [(tag, name, f"/{tag}/{path}") for tag, name in self._renderer.names.items()]
+        return self._house.top(request, language, others)
+
     def _links(self, request: Request) -> ServerLinks:
         return ServerLinks(self._public_url or str(request.base_url))
 
     def _shown(self, request: Request, leaf: Leaf, language: str, **more: Any) -> Response:
-        html = self._renderer.page(leaf, language, self._links(request), **more)
+        top = self._top(request, language, leaf.path)
+        html = self._renderer.page(leaf, language, self._links(request), top=top, **more)
         answer = HTMLResponse(html.encode("utf-8", "replace"), headers={"content-language": language})
         if self._switched(request):
             answer.set_cookie("lang", language, max_age=365 * 86_400, path="/", samesite="lax", httponly=True)
@@ -176,7 +162,8 @@ class Reference:
         if re.fullmatch(r"[1-5][0-9]{2}", name):
             words = {"code": name, "class": say["classes"][name[0]]}
             message = say["sentences"]["first_digit"].format(**words)
-        html = self._renderer.missing(path[:200], language, self._links(request), message)
+        top = self._top(request, language, INDEX)
+        html = self._renderer.missing(path[:200], language, self._links(request), message, top)
         return HTMLResponse(html.encode("utf-8", "replace"), 404, {"content-language": language})
 
     # API

@@ -16,7 +16,7 @@ the ``at`` of a dry run: mail that came later is left alone, and ages are those 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -29,10 +29,11 @@ from postroad.admin.others import By
 from postroad.admin.queue import QueueDesk
 from postroad.admin.queue_actions import TooMany
 from postroad.admin.queue_filter import FIELDS, QueueFilter, read_code, read_filter
-from postroad.web import queue_shapes as shapes
 from postroad.web.answers import Json, raw_response, while_connected
+from postroad.web.api import queue_shapes as shapes
+from postroad.web.door.people import Role, must_be
+from postroad.web.language import asked_language
 from postroad.web.problems import Refusal
-from postroad.web.reference import asked_language
 from postroad.web.requests import check_query, flag, json_body, number, seconds, word
 
 _MAX_ROWS: Final = 1_000
@@ -42,11 +43,10 @@ _BODY: Final = ("action", "ids", "filter", "all", "dry_run", "as_of", "at_most",
 
 
 class QueueApi:
-    """Answers; ``check_writable`` refuses where nothing may be changed."""
+    """Answers."""
 
-    def __init__(self, admin: Admin, check_writable: Callable[[], None]) -> None:
+    def __init__(self, admin: Admin) -> None:
         self._admin = admin
-        self._check_writable = check_writable
 
     @property
     def _desk(self) -> QueueDesk:
@@ -68,7 +68,7 @@ class QueueApi:
 
     async def actions(self, request: Request) -> Response:
         """Change what waits."""
-        self._check_writable()
+        must_be(request, Role.OPERATOR)
         given = await json_body(request)
         ids, filter_, at_most = _read_body(given)
         as_of = _read_moment(given["as_of"]) if "as_of" in given else None

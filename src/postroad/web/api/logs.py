@@ -17,8 +17,8 @@ from starlette.responses import Response
 from postroad.diagnosis.logs import LIMIT, explain_log
 from postroad.diagnosis.logs_reading import FORMATS
 from postroad.web.answers import Json
+from postroad.web.language import asked_language
 from postroad.web.problems import Refusal
-from postroad.web.reference import asked_language
 from postroad.web.requests import check_query, json_body, number, seconds, word
 
 _MOST: Final = 1_000

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,8 +25,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from postroad.web.answers import Json
+from postroad.web.door.people import Role, must_be
+from postroad.web.language import asked_language
 from postroad.web.problems import Refusal, words
-from postroad.web.reference import asked_language
 from postroad.web.requests import check_query, json_body
 
 if TYPE_CHECKING:
@@ -90,16 +91,15 @@ class Job:
 
 
 class DiagnoseApi:
-    """Answers. ``check_writable`` refuses where nothing may be changed; ``near``: only the operator can reach us."""
+    """Answers; ``near``: only the operator can reach us."""
 
-    def __init__(self, check_writable: Callable[[], None], *, near: bool) -> None:
-        self._check_writable = check_writable
+    def __init__(self, *, near: bool) -> None:
         self._near = near
         self._jobs: OrderedDict[str, Job] = OrderedDict()
 
     async def begin(self, request: Request) -> Response:
         """Start a job."""
-        self._check_writable()
+        must_be(request, Role.OPERATOR)
         check_query(request, "lang")
         language = asked_language(request)
         target, wishes = self._read(await json_body(request))
@@ -120,7 +120,7 @@ class DiagnoseApi:
 
     async def end(self, request: Request) -> Response:
         """End and forget it."""
-        self._check_writable()
+        must_be(request, Role.OPERATOR)
         check_query(request)
         job = self._known(request)
         del self._jobs[job.id]

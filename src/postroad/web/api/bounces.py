@@ -17,8 +17,8 @@ from starlette.responses import Response
 
 from postroad.diagnosis.bounce_document import explain_bounce
 from postroad.web.answers import Json
+from postroad.web.language import asked_language
 from postroad.web.problems import Refusal
-from postroad.web.reference import asked_language
 from postroad.web.requests import check_query, json_body
 
 _GIVEN = ("message", "base64")

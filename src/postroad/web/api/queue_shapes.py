@@ -21,7 +21,7 @@ from postroad.replies.documents import Documents
 from postroad.replies.explaining import Explainer
 from postroad.replies.shape import reply_shape
 from postroad.spool.interface import QueueGroup
-from postroad.web.message_shapes import Json, message_shape, stamp
+from postroad.web.api.message_shapes import Json, message_shape, stamp
 
 
 def _moment(seconds: float | None) -> str | None:

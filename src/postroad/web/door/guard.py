@@ -22,7 +22,9 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from postroad.web.door.people import Person, Role
 from postroad.web.problems import Refusal, problem
+from postroad.web.requests import MAX_BODY
 
 PAGE_POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; connect-src 'self'; frame-src 'self'; "
@@ -49,7 +51,6 @@ _HEADERS: Final = {
     "cache-control": "no-store",
 }
 
-MAX_BODY: Final = 256 * 1024
 _LOOPBACK_NAMES: Final = frozenset(("localhost", "localhost.localdomain", "ip6-localhost"))
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_.-]{1,253})(?::([0-9]{1,5}))?\Z")
 _OPEN_PATHS: Final = frozenset(("/livez", "/readyz"))
@@ -67,6 +68,7 @@ class Guard:
         public_url: str = "",
         password: str = "",
         control: bool = False,
+        dev: bool = True,
         public: Iterable[str] = (),
     ) -> None:
         """See the module.
@@ -81,6 +83,7 @@ class Guard:
         self._password = password.encode()
         self._control = control
         self._public_paths = frozenset(public) | _OPEN_PATHS
+        self._person = Person("", Role.OPERATOR if control or dev or password else Role.VIEWER)
         self._public_folders = tuple(f"{path}/" for path in public)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,6 +108,7 @@ class Guard:
         except Refusal as refusal:
             await problem(refusal)(scope, receive, send_guarded)
             return
+        scope.setdefault("state", {})["person"] = self._person
         await self._app(scope, receive, send_guarded)
 
     def _check(self, scope: Scope, headers: Headers) -> None:

@@ -17,10 +17,10 @@
 | DELETE /api/v1/conditions, /api/v1/conditions/{PARAMETER} | | ``{"removed"}`` |
 | GET /api/v1/sessions | refused, before, limit | ``{"sessions": [session], "before"}`` |
 | GET /api/v1/sessions/{id} | | session with transcript |
-| /api/v1/queue…, /api/v1/log | | see ``queue_api`` |
-| /api/v1/diagnose… | | see ``diagnose_api`` |
-| POST /api/v1/bounces/explain | | see ``bounces_api`` |
-| POST /api/v1/logs/explain | | see ``logs_api`` |
+| /api/v1/queue…, /api/v1/log | | see ``queue`` |
+| /api/v1/diagnose… | | see ``diagnose`` |
+| POST /api/v1/bounces/explain | | see ``bounces`` |
+| POST /api/v1/logs/explain | | see ``logs`` |
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ from starlette.routing import BaseRoute, Route
 
 from postroad.admin import MAX_WAIT, Admin
 from postroad.inbox.chaos import read_rule
-from postroad.web import bounces_api, logs_api, shapes
 from postroad.web.answers import Json, attachment_response, html_response, raw_response, while_connected
-from postroad.web.diagnose_api import DiagnoseApi
+from postroad.web.api import bounces, logs, shapes
+from postroad.web.api.diagnose import DiagnoseApi
+from postroad.web.api.queue import QueueApi
+from postroad.web.door.people import Role, must_be
 from postroad.web.problems import Refusal
-from postroad.web.queue_api import QueueApi
 from postroad.web.requests import check_query, flag, json_body, number, seconds, wanted, word
 
 _BASE: Final = "/api/v1"
@@ -48,20 +49,18 @@ _FILTER: Final = ("to", "from", "subject")
 _Row = tuple[str, str, Callable[[Request], Awaitable[Response]]]
 #: What needs nothing of this server.
 _DIAGNOSIS: Final[tuple[_Row, ...]] = (
-    ("/bounces/explain", "POST", bounces_api.explain),
-    ("/logs/explain", "POST", logs_api.explain),
+    ("/bounces/explain", "POST", bounces.explain),
+    ("/logs/explain", "POST", logs.explain),
 )
 
 
-def routes(
-    admin: Admin, writable: bool, *, near: bool = False, endings: list[Callable[[], None]] | None = None
-) -> list[BaseRoute]:
-    """The routes below /api/v1. ``writable`` false: what changes something is refused; ``near``: nobody else reaches us.
+def routes(admin: Admin, *, near: bool = False, endings: list[Callable[[], None]] | None = None) -> list[BaseRoute]:
+    """The routes below /api/v1. ``near``: nobody but the operator reaches us.
 
     ``endings`` gets what is to be called when the server stops, so that no stream outlives it.
     """
-    api = _Api(admin, writable)
-    diagnose = DiagnoseApi(api.check_writable, near=near)
+    api = _Api(admin)
+    diagnose = DiagnoseApi(near=near)
     if endings is not None:
         endings.append(diagnose.close)
     table: list[_Row] = [
@@ -78,7 +77,7 @@ def routes(
         ("/inbox/{id}/journal", "GET", api.journal),
         ("/inbox/{id}/attachments/{number}", "GET", api.attachment),
         *_dev_mode(api),
-        *_queue(QueueApi(admin, api.check_writable)),
+        *_queue(QueueApi(admin)),
         *_diagnose(diagnose),
         *_DIAGNOSIS,
     ]
@@ -137,16 +136,8 @@ def _route(path: str, calls: list[tuple[str, Callable[[Request], Awaitable[Respo
 
 
 class _Api:
-    def __init__(self, admin: Admin, writable: bool) -> None:
+    def __init__(self, admin: Admin) -> None:
         self._admin = admin
-        self._writable = writable
-
-    def check_writable(self) -> None:
-        """Raise Refusal where nothing may be changed."""
-        if not self._writable:
-            raise Refusal(
-                403, "nothing can be changed from here", "use the `postroad` command on the server's own machine"
-            )
 
     async def status(self, request: Request) -> Response:
         """How the server goes."""
@@ -188,7 +179,7 @@ class _Api:
 
     async def inbox_clear(self, request: Request) -> Response:
         """Delete what matches, all without a filter."""
-        self.check_writable()
+        must_be(request, Role.OPERATOR)
         check_query(request, *_FILTER)
         return Json({"removed": await self._admin.inbox_clear(wanted(request))})
 
@@ -199,7 +190,7 @@ class _Api:
 
     async def message_remove(self, request: Request) -> Response:
         """Delete one."""
-        self.check_writable()
+        must_be(request, Role.OPERATOR)
         await self._admin.inbox_remove(request.path_params["id"])
         return Response(status_code=204)
 
@@ -241,13 +232,13 @@ class _Api:
 
     async def chaos_add(self, request: Request) -> Response:
         """One more, in front."""
-        self.check_writable()
+        must_be(request, Role.OPERATOR)
         rule = await self._admin.chaos_add(read_rule(await json_body(request)))
         return Json(rule.fields(), 201)
 
     async def chaos_replace(self, request: Request) -> Response:
         """These and no others."""
-        self.check_writable()
+        must_be(request, Role.OPERATOR)
         given = (await json_body(request)).get("rules")
         if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
             raise Refusal(400, "`rules` must be a list of rules", '{"rules": [{"to": "*@example.com", "reply": 455}]}')
@@ -256,12 +247,12 @@ class _Api:
 
     async def chaos_clear(self, request: Request) -> Response:
         """None any more."""
-        self.check_writable()
+        must_be(request, Role.OPERATOR)
         return Json({"removed": await self._admin.chaos_remove()})
 
     async def chaos_remove(self, request: Request) -> Response:
         """One fewer."""
-        self.check_writable()
+        must_be(request, Role.OPERATOR)
         return Json({"removed": await self._admin.chaos_remove(request.path_params["id"])})
 
     # ── conditions ──────────────────────────────────────────────────────────
@@ -274,7 +265,7 @@ class _Api:
 
     async def condition_set(self, request: Request) -> Response:
         """Switch a parameter off for a time, or on again."""
-        self.check_writable()
+        must_be(request, Role.OPERATOR)
         given = await json_body(request)
         parameter = request.path_params["parameter"]
         available, span, why = given.pop("available", None), given.pop("seconds", None), given.pop("why", "")
@@ -294,12 +285,12 @@ class _Api:
 
     async def condition_clear(self, request: Request) -> Response:
         """Switch one on again."""
-        self.check_writable()
+        must_be(request, Role.OPERATOR)
         return Json({"removed": await self._admin.conditions_clear(request.path_params["parameter"])})
 
     async def conditions_clear(self, request: Request) -> Response:
         """Switch all on again."""
-        self.check_writable()
+        must_be(request, Role.OPERATOR)
         return Json({"removed": await self._admin.conditions_clear()})
 
     # ── sessions ────────────────────────────────────────────────────────────

@@ -1,0 +1,81 @@
+"""How pages say times and replies in one language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from postroad.replies import EnhancedStatus, Reply
+from postroad.replies.catalogue import catalogue
+from postroad.web.pages import display
+from postroad.web.texts import Texts
+
+_MONTHS: Final = {"en": "{day} {month} {time}", "ja": "{number}月{day}日 {time}"}
+_TONES: Final = {2: "good", 3: "good", 4: "later", 5: "never"}
+
+
+class Wording:
+    """One language; ``texts`` has its sentences."""
+
+    def __init__(self, language: str, now: Callable[[], float]) -> None:
+        self.language = language
+        self.texts = Texts(language)
+        self._now = now
+
+    @staticmethod
+    def is_here(path: str, href: str) -> bool:
+        """Whether an entry of the menu leads to the part of the house in which ``path`` is."""
+        if href == "/":
+            return path == "/"
+        return f"{path}/".startswith(f"{href}/") or path[3:].startswith(href)
+
+    # ── times ───────────────────────────────────────────────────────────────
+
+    def age(self, moment: float | None) -> str:
+        """``4 min ago``, ``in 11 min``; ``""`` without a moment."""
+        return "" if moment is None else self.texts.age(moment, self._now())
+
+    def clock(self, moment: float | None) -> str:
+        """``23 Nov 14:31:05`` in the server's time zone."""
+        return "" if moment is None else self._dated(moment, "%H:%M:%S")
+
+    def short_clock(self, moment: float | None) -> str:
+        """For lists: ``14:31:05`` today, ``23 Nov 14:31`` this year, else ``2025-11-23``."""
+        if moment is None:
+            return ""
+        there, now = display.local(moment), display.local(self._now())
+        if there.date() == now.date():
+            return f"{there:%H:%M:%S}"
+        return self._dated(moment, "%H:%M") if there.year == now.year else f"{there:%Y-%m-%d}"
+
+    def _dated(self, moment: float, form: str) -> str:
+        there = display.local(moment)
+        parts = {"day": there.day, "month": f"{there:%b}", "number": there.month, "time": there.strftime(form)}
+        return _MONTHS[self.language].format(**parts)
+
+    # ── replies ─────────────────────────────────────────────────────────────
+
+    def tone(self, reply: Reply | int) -> str:
+        """``good``, ``later`` or ``never``: the class of a reply."""
+        code = reply if isinstance(reply, int) else reply.code
+        return _TONES.get(code // 100, "")
+
+    def meaning(self, reply: Reply | int) -> str:
+        """What a reply means in a few words: of its enhanced status when that is known, else of its code; or ``""``."""
+        enhanced = None if isinstance(reply, int) else reply.enhanced
+        found = self._enhanced(enhanced) if enhanced is not None else ""
+        code = reply if isinstance(reply, int) else reply.code
+        if not found and code in catalogue().codes:
+            found = catalogue().code_words(code, self.language).title
+        return found.replace("`", "")
+
+    def _enhanced(self, enhanced: EnhancedStatus) -> str:
+        if enhanced.detail == 0 or (enhanced.subject, enhanced.detail) == (0, 0):
+            return ""  # X.y.0 says no more than the code
+        name = f"X.{enhanced.subject}.{enhanced.detail}"
+        return catalogue().enhanced_words(name, self.language).title if name in catalogue().enhanced else ""
+
+    def page_of(self, reply: Reply | int) -> str:
+        """Where its code is explained; ``""`` for one that is not known."""
+        code = reply if isinstance(reply, int) else reply.code
+        return f"/{self.language}/codes/{code}" if code in catalogue().codes else ""
