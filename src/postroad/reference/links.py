@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable
 from typing import Final, Protocol
 
 #: Ending of a form -> what it is called in ``rel=alternate``.
@@ -36,8 +37,10 @@ class ServerLinks:
 
     served = True
 
-    def __init__(self, base: str = "") -> None:
+    def __init__(self, base: str = "", file_url: Callable[[str], str] = "/static/reference/{}".format) -> None:
+        """``file_url`` knows where the server has a stylesheet or an icon."""
         self._base = base.rstrip("/")
+        self._file_url = file_url
 
     def page(self, path: str) -> str:
         """An absolute path."""
@@ -49,7 +52,7 @@ class ServerLinks:
 
     def file(self, name: str) -> str:
         """Below the static files."""
-        return f"/static/reference/{name}"
+        return self._file_url(name)
 
     def whole(self, path: str) -> str:
         """With the host by which the reader came."""

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from pathlib import Path
 from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import BaseRoute, Route
 
 from postroad.admin import Admin
 from postroad.errors import PostroadError
-from postroad.reference.rendering import STATIC
+from postroad.web import assets
 from postroad.web.api import metrics, routes
 from postroad.web.door.guard import Guard
 from postroad.web.pages.chaos import Chaos
@@ -31,7 +30,8 @@ from postroad.web.pages.reference import Reference, public_paths
 from postroad.web.pages.sessions import Sessions
 from postroad.web.problems import Refusal, problem
 
-_HERE: Final = Path(__file__).parent
+#: What is compressed already, and streams of events.
+_UNCOMPRESSED: Final = (*DEFAULT_EXCLUDED_CONTENT_TYPES, *assets.MEDIA_TYPES)
 
 
 def create_app(
@@ -66,9 +66,12 @@ def create_app(
             *routes.routes(admin, near=control or (dev and not password), endings=endings),
             *_pages(house),
             *Reference(house, public_url).routes(),
-            *_files(),
+            *assets.routes(),
         ],
-        middleware=[Middleware(Guard, public=public_paths(), **guard)],
+        middleware=[
+            Middleware(Guard, public=public_paths(), **guard),
+            Middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5, exclude_content_types=_UNCOMPRESSED),
+        ],
         exception_handlers=dict.fromkeys((PostroadError, HTTPException, Exception), _on_fault(house)),
     )
     app.state.endings = endings
@@ -80,13 +83,6 @@ def _pages(house: House) -> list[BaseRoute]:
     """Every part of the house."""
     parts = (Inbox(house), Sessions(house), Chaos(house), Conditions(house))
     return [route for part in parts for route in part.routes()]
-
-
-def _files() -> list[Mount]:
-    return [
-        Mount("/static/reference", StaticFiles(directory=STATIC)),
-        Mount("/static", StaticFiles(directory=_HERE / "static")),
-    ]
 
 
 def _health(admin: Admin) -> list[Route]:

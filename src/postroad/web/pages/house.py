@@ -22,6 +22,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from postroad.admin import About, Admin
 from postroad.errors import PostroadError
 from postroad.reference.rendering import TEMPLATES as FRAME
+from postroad.web.assets import asset_url
 from postroad.web.door.people import Person, Role, must_be, person_of
 from postroad.web.language import COOKIE, readers_language
 from postroad.web.pages import display
@@ -104,7 +105,7 @@ class House:
             host_of=display.host_of,
             whole=lambda number: f"{number:,}",
         )
-        made.globals.update(t=say.texts, say=say, lang=say.language)
+        made.globals.update(t=say.texts, say=say, lang=say.language, asset=asset_url)
         return made
 
     # ── who asks, and how ───────────────────────────────────────────────────

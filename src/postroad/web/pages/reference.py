@@ -24,6 +24,7 @@ from postroad.reference.rendering import Renderer
 from postroad.reference.site import llms_text
 from postroad.replies.catalogue import catalogue
 from postroad.replies.documents import Document
+from postroad.web.assets import asset_url
 from postroad.web.language import asked_language, preferred
 from postroad.web.pages.house import House
 from postroad.web.problems import Refusal
@@ -130,7 +131,7 @@ class Reference:
         return self._house.top(request, language, others)
 
     def _links(self, request: Request) -> ServerLinks:
-        return ServerLinks(self._public_url or str(request.base_url))
+        return ServerLinks(self._public_url or str(request.base_url), lambda name: asset_url(f"reference/{name}"))
 
     def _shown(self, request: Request, leaf: Leaf, language: str, **more: Any) -> Response:
         top = self._top(request, language, leaf.path)
