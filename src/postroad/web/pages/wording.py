@@ -25,9 +25,8 @@ class Wording:
     @staticmethod
     def is_here(path: str, href: str) -> bool:
         """Whether an entry of the menu leads to the part of the house in which ``path`` is."""
-        if href == "/":
-            return path == "/"
-        return f"{path}/".startswith(f"{href}/") or path[3:].startswith(href)
+        href = href.partition("?")[0]
+        return path == href if href == "/" else f"{path}/".startswith(f"{href}/")
 
     # ── times ───────────────────────────────────────────────────────────────
 
@@ -47,6 +46,10 @@ class Wording:
         if there.date() == now.date():
             return f"{there:%H:%M:%S}"
         return self._dated(moment, "%H:%M") if there.year == now.year else f"{there:%Y-%m-%d}"
+
+    def minute_clock(self, moment: float, dated: bool = False) -> str:
+        """For rows of times: ``14:31``, or ``23 Nov 14:31`` when the day is to be said."""
+        return self._dated(moment, "%H:%M") if dated else f"{display.local(moment):%H:%M}"
 
     def _dated(self, moment: float, form: str) -> str:
         there = display.local(moment)
