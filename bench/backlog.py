@@ -103,7 +103,7 @@ class Looked:
 
 def drained(folder: Path, backlog: Backlog) -> tuple[Drained, dict[str, Looked]]:
     """Deliver what can be delivered; then look at what is left. Raises BenchError."""
-    with _everything(folder, backlog, due=time.time()) as (server, sink):
+    with filled(folder, backlog, due=time.time()) as (server, sink):
         began, busy, ours = time.perf_counter(), busy_seconds(), time.process_time()
         server.start()
         start = time.perf_counter() - began
@@ -117,13 +117,13 @@ def drained(folder: Path, backlog: Backlog) -> tuple[Drained, dict[str, Looked]]
 
 def at_rest(folder: Path, backlog: Backlog) -> tuple[int, dict[str, Looked]]:
     """Memory of a server whose queue is full and not due, and what it costs to look at it. Raises BenchError."""
-    with _everything(folder, backlog, due=time.time() + 86_400) as (server, _):
+    with filled(folder, backlog, due=time.time() + 86_400) as (server, _):
         server.start()
         return server.peak, server.looks()
 
 
 @contextlib.contextmanager
-def _everything(folder: Path, backlog: Backlog, due: float) -> Iterator[tuple[_Postroad, CountingSink]]:
+def filled(folder: Path, backlog: Backlog, due: float) -> Iterator[tuple[_Postroad, CountingSink]]:
     """A filled spool, the sink, those that do not answer, the name server; and a server that is not started yet."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -240,7 +240,7 @@ class _Postroad:
 
     def get(self, path: str) -> Any:
         """A document of the API, over the control socket; None when it is not 200."""
-        connection = _Control(str(self._folder / "state" / "control.sock"))
+        connection = Control(str(self._folder / "state" / "control.sock"))
         try:
             connection.request("GET", f"/api/v1{path}")
             answer = connection.getresponse()
@@ -276,7 +276,7 @@ class _Postroad:
             self._process.wait()
 
 
-class _Control(http.client.HTTPConnection):
+class Control(http.client.HTTPConnection):
     """HTTP over the control socket."""
 
     def __init__(self, path: str) -> None:

@@ -39,6 +39,11 @@ RATES = {
     ("postroad-sqlite", True): DURABLE,
     ("postroad-sqlite", False): DURABLE,
 }
+#: Milliseconds at the 95th percentile: pages of the reference, and those that look at a full queue.
+READING = Goal(None, 20, at_most=True)
+LOOKING = Goal(None, 150, at_most=True)
+#: KB that a first visit loads.
+FIRST_VISIT = Goal(None, 100, at_most=True)
 #: TLS -> KiB for each idle connection.
 IDLE = {False: Goal(None, 4, at_most=True), True: Goal(None, 32, at_most=True)}
 
@@ -53,6 +58,7 @@ def report(rows: list[Row], titles: dict[str, str]) -> str:
         _idle(rows, titles),
         _greeting(rows, titles),
         _logs(rows),
+        _pages(rows),
         _noise(rows),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -223,6 +229,19 @@ def _logs(rows: list[Row]) -> str:
         ])  # fmt: skip
     header = ["Postfix log", "lines", "MB / CPU s", "least – most", "peak MB", "aim"]
     return _table("A log explained (`postroad log explain`)", header, lines)
+
+
+def _pages(rows: list[Row]) -> str:
+    lines = []
+    for row in (row for row in rows if row["figure"] == "pages"):
+        goal = READING if "/codes" in row["path"] or "/compare" in row["path"] else LOOKING
+        p50, p95, size = row["p50"] * 1000, row["p95"] * 1000, row["octets"] / 1000
+        judged = (goal.words(p95)[1], FIRST_VISIT.words(size)[1]) if row["path"] != "/livez" else ("", "")
+        cpu = f"{row['server_cpu'] * 1000:.1f}"
+        lines.append([f"`{row['path']}`", f"{p50:.1f}", f"{p95:.1f}", judged[0], cpu, f"{size:.0f}", judged[1]])
+    header = ["page", "p50, ms", "p95, ms", "aim", "server's CPU, ms", "first visit, KB", "aim"]
+    queued = next((f"{row['messages']:,}" for row in rows if row["figure"] == "pages"), "")
+    return _table(f"Pages, {queued} messages queued", header, lines) if lines else ""
 
 
 def _noise(rows: list[Row]) -> str:

@@ -24,7 +24,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script
     sys.path[:1] = [str(Path(__file__).resolve().parent.parent)]
 
-from bench import backlog, logs, peers, relay
+from bench import backlog, logs, pages, peers, relay
 from bench.backlog import Backlog, Looked
 from bench.load import burst, greeting_seconds, idle_octets
 from bench.measure import Cores, allow_many_files, file_system, is_in_memory, machine
@@ -52,14 +52,16 @@ class Plan:
     """Megabytes of the logs that are read."""
     backlog: Backlog = FULL_BACKLOG
     backlog_repetitions: int = 2
+    requests: int = 200
+    """For each page."""
 
 
 FULL = Plan(((True, 20), (True, 100), (False, 20), (False, 100)), 1.2, 3, 3, 1000)
 QUICK = Plan(((True, 20), (False, 20)), 0.4, 3, 1, 300, relays=((True, 20),), relay_messages=1500,
-             logs=(10, 50), backlog=Backlog(10_000, 100), backlog_repetitions=1)  # fmt: skip
+             logs=(10, 50), backlog=Backlog(10_000, 100), backlog_repetitions=1, requests=50)  # fmt: skip
 
 
-FIGURES = ("throughput", "relay", "backlog", "idle", "greeting", "logs")
+FIGURES = ("throughput", "relay", "backlog", "idle", "greeting", "logs", "pages")
 
 
 class Bench:
@@ -102,6 +104,8 @@ class Bench:
                 self.logs()
             case "backlog":
                 self.backlog()
+            case "pages":
+                self.pages()
 
     def throughput(self) -> None:
         """Messages, for each kind of load."""
@@ -208,6 +212,17 @@ class Bench:
         cpu = {f"{word}_cpu": looked.client + looked.server for word, looked in looks.items()}
         self.rows.append({"figure": "backlog", "server": "postroad", "run": name, "repetition": repetition,
                           "messages": one.messages, "destinations": one.destinations, **values, **cpu})  # fmt: skip
+
+    def pages(self) -> None:
+        """Pages of a server whose queue is full."""
+        note(f"pages, {self.plan.backlog.messages:,} messages queued")
+        try:
+            for page in pages.measured(self._folder / "pages", self.plan.backlog, self.plan.requests):
+                self.rows.append({"figure": "pages", "path": page.path, "p50": pages.at(page.waits, 50),
+                                  "p95": pages.at(page.waits, 95), "server_cpu": page.server_cpu,
+                                  "octets": page.octets, "messages": self.plan.backlog.messages})  # fmt: skip
+        except BenchError as fault:
+            self.missing.append(f"pages: {fault}")
 
     def logs(self) -> None:
         """Logs of several lengths, each made once and read some times over."""
