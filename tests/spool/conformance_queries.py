@@ -6,7 +6,7 @@ from typing import Any
 
 from postroad.envelope import MessageId, NewRecipient, Outcome, Result, Step
 from postroad.replies import Reply
-from postroad.spool.interface import JournalQuery, MessageQuery, QueueGroup, Spool
+from postroad.spool.interface import AgeGroup, Ages, JournalQuery, MessageQuery, QueueGroup, Spool
 from tests.spool.stories import (
     BOB,
     EVE,
@@ -120,6 +120,36 @@ class Queries(Backend):
         assert await spool.summary("reply", everybody, 0) == []
         await spool.postpone("d1.example", T0 + 5000)
         assert [one.next_due for one in await spool.summary("destination", everybody, 9)] == [T0 + 1000, T0 + 5000]
+
+    @story()
+    async def test_how_long_recipients_are_here(self, spool: Spool) -> None:
+        await deferred(spool, [LATER, "refused", FULL, LATER, LATER])
+        await accepted(spool, INBOX, received_at=T0 + 50)
+        moments = (T0 + 60, T0 + 2, T0)
+        d0, d1 = AgeGroup("d0.example", 3, (3, 1, 0)), AgeGroup("d1.example", 2, (2, 1, 0))
+        everybody = MessageQuery(limit=0)
+        assert await spool.ages(everybody, moments, 9) == Ages(AgeGroup("", 5, (5, 2, 0)), 2, (d0, d1))
+        assert await spool.ages(everybody, moments, 1) == Ages(AgeGroup("", 5, (5, 2, 0)), 2, (d0,))
+        assert await spool.ages(everybody, (), 0) == Ages(AgeGroup("", 5, ()), 2, ())
+        held = await spool.ages(MessageQuery(state=HELD), moments[:1], 9)
+        assert (held.all, held.destinations) == (AgeGroup("", 1, (1,)), 1)
+        some = await spool.ages(MessageQuery(code="451", destination="d1.*"), moments, 9)
+        assert some == Ages(AgeGroup("", 1, (1, 0, 0)), 1, (AgeGroup("d1.example", 1, (1, 0, 0)),))
+        for nothing in (
+            MessageQuery(code="5*"),
+            MessageQuery(destination="nowhere.example"),
+            MessageQuery(to="nobody"),
+        ):
+            assert await spool.ages(nothing, moments, 9) == Ages(AgeGroup("", 0, (0, 0, 0)), 0, ())
+        await accepted(spool, HOSTILE, received_at=T0 + 70)
+        await accepted(spool, NewRecipient("a@b", ""), NewRecipient("c@b", ""), received_at=T0 + 71)
+        last = (await spool.ages(everybody, (T0 + 71,), 9)).largest
+        assert [(one.key, one.before) for one in last] == [
+            ("d0.example", (3,)),
+            ("", (0,)),
+            ("d1.example", (2,)),
+            ("xn--r8jz45g.jp", (1,)),
+        ]
 
     @story()
     async def test_groups_follow_what_operators_do(self, spool: Spool) -> None:

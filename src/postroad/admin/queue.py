@@ -12,8 +12,9 @@ from typing import Final
 
 from postroad.admin.others import MAX_GROUPS, By
 from postroad.admin.queue_filter import QueueFilter, Reasons, fitting
+from postroad.admin.queue_shape import Shape, shape
 from postroad.clock import Clock, SystemClock
-from postroad.envelope import Attempt, JournalEntry, MessageId, Recipient, StoredMessage
+from postroad.envelope import Attempt, JournalEntry, MessageId, Recipient, RecipientState, StoredMessage
 from postroad.errors import NotFound, PostroadError
 from postroad.replies.classify import Rules
 from postroad.spool.interface import JournalQuery, MessageQuery, QueueGroup, SpoolView
@@ -109,13 +110,19 @@ class QueueDesk:
                     counted[one.key] = _together(counted[one.key], one) if one.key in counted else one
         return sorted(counted.values(), key=lambda one: (-one.recipients, one.key))[:limit]
 
+    async def shape(self, state: RecipientState = RecipientState.QUEUED, limit: int = 50) -> Shape:
+        """How much waits for whom since when; ``limit`` destinations are told one by one."""
+        return await shape(self.spools, state, self.clock.wall(), limit)
+
     # ── one message ─────────────────────────────────────────────────────────
 
     async def named(self, wanted: QueueFilter) -> QueueFilter:
         """The filter with its ids written out."""
-        if not wanted.ids:
+        if not wanted.ids or wanted.recipients is not None:
             return wanted
-        return replace(wanted, ids=tuple([await self.find(one) for one in wanted.ids]))
+        query = MessageQuery(ids=wanted.ids, limit=len(wanted.ids))
+        whole = {message.id for spool in self.spools for message in await spool.messages(query)}
+        return replace(wanted, ids=tuple([one if one in whole else await self.find(one) for one in wanted.ids]))
 
     async def find(self, part: str) -> MessageId:
         """The message whose id begins or ends with ``part``; raises NotFound, and names the candidates of several."""

@@ -82,6 +82,11 @@ class QueueActions:
         self._bouncer = bouncer
         self._clock = clock or SystemClock()
 
+    @property
+    def tells(self) -> bool:
+        """Whether senders can be told, so that ``bounce`` exists here."""
+        return self._bouncer is not None
+
     async def act(
         self, action: str, wanted: QueueFilter, *, dry_run: bool = False, note: str = "", at_most: int | None = None
     ) -> Done:

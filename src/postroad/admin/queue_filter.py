@@ -7,7 +7,7 @@ is decided here, from the recipient alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -25,7 +25,7 @@ STATES: Final = ("queued", "deferred", "held", "delivered", "failed")
 WAITING: Final = frozenset({RecipientState.QUEUED, RecipientState.HELD})
 FIELDS: Final = ("to", "from", "destination", "code", "reason", "state", "older")
 
-_CODE: Final = re.compile(r"[2-5*][0-9*]{0,2}\Z|[245*]\.[0-9*]{1,3}(?:\.[0-9*]{1,3})?\Z")
+_CODE: Final = re.compile(r"[2-5*][0-9*]{0,2}\Z|(?:[2-5][0-9]{2} )?[245*]\.[0-9*]{1,3}(?:\.[0-9*]{1,3})?\Z")
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?\Z")
 _MAX_WORD: Final = 1_000
 
@@ -40,7 +40,7 @@ class QueueFilter:
     destination: str = ""
     """Whole, or with ``*``: ``*.example.net``."""
     code: str = ""
-    """Of the last reply: ``451``, ``4*``, ``4.7.*``."""
+    """Of the last reply: ``451``, ``4*``, ``4.7.*``, ``451 4.7.1``."""
     reason: str = ""
     """A slug of reasons.toml."""
     states: frozenset[RecipientState] = WAITING
@@ -48,6 +48,8 @@ class QueueFilter:
     """Only with at least one attempt."""
     received_before: float | None = None
     """Seconds since the epoch."""
+    recipients: frozenset[tuple[MessageId, int]] | None = None
+    """These and no others, by whole ids and numbers; ``ids`` names the same messages (see ``picked``)."""
 
     @property
     def narrows(self) -> bool:
@@ -59,7 +61,7 @@ class QueueFilter:
     @property
     def looks_closer(self) -> bool:
         """Whether the spool's own query finds too much, so that each recipient must be looked at."""
-        return bool(self.reason or self.tried)
+        return bool(self.reason or self.tried) or self.recipients is not None
 
     def queries(self, states: frozenset[RecipientState] | None = None) -> Iterator[MessageQuery]:
         """What to ask the spool, one query for each state."""
@@ -82,6 +84,12 @@ class QueueFilter:
     def within(self, states: frozenset[RecipientState]) -> QueueFilter:
         """The same, for these states at the most."""
         return replace(self, states=self.states & states)
+
+
+def picked(recipients: Iterable[tuple[MessageId, int]]) -> QueueFilter:
+    """The filter for these recipients that wait; messages by their whole ids."""
+    chosen = frozenset(recipients)
+    return QueueFilter(ids=tuple(sorted({message_id for message_id, _ in chosen})), recipients=chosen)
 
 
 def read_filter(fields: Mapping[str, str], ids: Sequence[str], now: float, rules: Callable[[], Rules]) -> QueueFilter:
@@ -164,7 +172,12 @@ class Reasons:
 
 def fitting(message: StoredMessage, wanted: QueueFilter, reasons: Reasons) -> list[Recipient]:
     """The recipients of a message that fit every part of the filter; the message itself is known to fit."""
-    return [one for one in message.recipients if _fits(one, wanted, reasons)]
+    chosen = wanted.recipients
+    return [
+        one
+        for one in message.recipients
+        if _fits(one, wanted, reasons) and (chosen is None or (message.id, one.number) in chosen)
+    ]
 
 
 def _fits(one: Recipient, wanted: QueueFilter, reasons: Reasons) -> bool:

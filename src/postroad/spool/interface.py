@@ -104,6 +104,27 @@ class QueueGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class AgeGroup:
+    """Recipients of a destination by how long they are here."""
+
+    key: str
+    """The destination; ``""`` for all of them together."""
+    recipients: int
+    before: tuple[int, ...]
+    """For each moment that was asked for: how many of them were received before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """How long recipients are here."""
+
+    all: AgeGroup
+    destinations: int
+    largest: tuple[AgeGroup, ...]
+    """The destinations with the most recipients first."""
+
+
+@dataclass(frozen=True, slots=True)
 class SpoolStats:
     """Counts for pages, limits and metrics."""
 
@@ -158,6 +179,14 @@ class SpoolView(Protocol):
 
         Those that are QUEUED, unless ``query.state`` says otherwise; ``query.limit`` is not heeded. By reply, those that
         have neither a reply nor a note are left out.
+        """
+        ...
+
+    async def ages(self, query: MessageQuery, moments: Sequence[float], limit: int) -> Ages:
+        """Recipients that match by destination, and how many of each were received before these moments.
+
+        Moments are seconds since the epoch; ``limit`` destinations are told one by one. Those that are QUEUED, unless
+        ``query.state`` says otherwise; ``query.limit`` is not heeded.
         """
         ...
 

@@ -5,7 +5,7 @@ Conditions are put together from fixed parts of SQL; what the query says goes in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Literal
@@ -15,7 +15,7 @@ import apsw
 from postroad.envelope import MessageId, RecipientState, StoredMessage
 from postroad.errors import NotFound, SpoolError
 from postroad.spool.ids import MESSAGE_ID
-from postroad.spool.interface import MessageQuery, QueueGroup
+from postroad.spool.interface import AgeGroup, Ages, MessageQuery, QueueGroup
 from postroad.spool.rows import load_message, report
 from postroad.spool.schema import QUEUED, STATE_NUMBERS
 from postroad.spool.transitions import code_fits, destination_fits
@@ -239,6 +239,34 @@ def summary(
     return groups
 
 
+def ages(connection: apsw.Connection, query: MessageQuery, moments: Sequence[float], limit: int) -> Ages:
+    """Recipients that match by destination and age, the largest destination first."""
+    number = len(moments)
+    text, bindings = _scope(connection, query)
+    if not text:
+        return Ages(AgeGroup("", 0, (0,) * number), 0, ())
+    bindings |= {f"moment{index}": moment for index, moment in enumerate(moments)}
+    bindings["limit"] = max(limit, 0)
+    counts = "".join(f", total(m.received_at < :moment{index}) AS c{index}" for index in range(number))
+    sums = "".join(f", total(c{index})" for index in range(number))
+    each = "".join(f", c{index}" for index in range(number))
+    # sql: the same
+    grouped = f"SELECT r.destination AS key, count(*) AS many{counts} FROM {text} GROUP BY key"
+    asked = (
+        f"WITH each AS MATERIALIZED ({grouped}) SELECT NULL, count(*), total(many){sums} FROM each UNION ALL SELECT * FROM"
+        f" (SELECT CAST(key AS BLOB), 1, many{each} FROM each ORDER BY many DESC, key LIMIT :limit)"
+    )
+    # sql: parts of conditions stand in this file
+    rows: list[tuple[Any, ...]] = connection.execute(asked, bindings).fetchall()
+    _, destinations, *whole = rows[0]
+    largest = [_age_group(key.decode("utf-8", "replace"), found) for key, _, *found in rows[1:]]
+    return Ages(_age_group("", whole), int(destinations), tuple(largest))
+
+
+def _age_group(key: str, found: Sequence[float]) -> AgeGroup:
+    return AgeGroup(key, int(found[0]), tuple(int(one) for one in found[1:]))
+
+
 def _grouping(connection: apsw.Connection, by: str, query: MessageQuery) -> tuple[str, dict[str, Any]]:
     """The SELECT of the groups, in no order, with its bindings; ``""``: there are none."""
     whole = MessageQuery(state=query.state, limit=query.limit, oldest_first=query.oldest_first)
@@ -248,6 +276,12 @@ def _grouping(connection: apsw.Connection, by: str, query: MessageQuery) -> tupl
         column = "r.destination" if by == "destination" else "r.cause"
         from_ = f"recipient AS r INDEXED BY {index} WHERE r.wake IS NOT NULL AND {column} IS NOT NULL"
         return _GROUPS.format(column, from_), {}
+    text, bindings = _scope(connection, query)
+    return (_GROUPS.format(_KEYS[by], text), bindings) if text else ("", {})
+
+
+def _scope(connection: apsw.Connection, query: MessageQuery) -> tuple[str, dict[str, Any]]:
+    """What follows FROM for the recipients ``r`` that match and their messages ``m``, with its bindings; ``""``: none."""
     made = _conditions(connection, query)
     if made is None:
         return "", {}
@@ -264,4 +298,4 @@ def _grouping(connection: apsw.Connection, by: str, query: MessageQuery) -> tupl
     tables = f"recipient AS r{indexed} CROSS JOIN message AS m ON m.sequence = r.message"
     if query.ids:
         tables = "message AS m CROSS JOIN recipient AS r ON r.message = m.sequence"
-    return _GROUPS.format(_KEYS[by], f"{tables} WHERE {' AND '.join(where)}"), made.bindings
+    return f"{tables} WHERE {' AND '.join(where)}", made.bindings

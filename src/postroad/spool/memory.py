@@ -18,10 +18,12 @@ from postroad.envelope import (
     StoredMessage,
 )
 from postroad.errors import NotFound, SpoolError, StorageFull
+from postroad.spool import memory_rows
 from postroad.spool.content import SpooledContent, submitted
 from postroad.spool.ids import IdSource
 from postroad.spool.interface import (
     BLOCK_OCTETS,
+    Ages,
     ContentWriter,
     JournalQuery,
     MessageQuery,
@@ -191,6 +193,11 @@ class MemorySpool:
         if destination and wake is not None:
             wake = max(wake, self._postponed.get(key, wake))
         return QueueGroup(key if destination else key.removeprefix("-"), len(members), oldest, wake)
+
+    async def ages(self, query: MessageQuery, moments: Sequence[float], limit: int) -> Ages:
+        """Recipients that match by destination and age."""
+        self._alive()
+        return memory_rows.ages_of(self._matching(query), query, moments, limit)
 
     async def stats(self) -> SpoolStats:
         """Counts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from postroad.envelope import (
     Attempt,
@@ -18,7 +18,7 @@ from postroad.envelope import (
 )
 from postroad.errors import SpoolError
 from postroad.spool.coding import encode, encode_entry
-from postroad.spool.interface import JournalQuery, MessageQuery
+from postroad.spool.interface import AgeGroup, Ages, JournalQuery, MessageQuery
 from postroad.spool.transitions import contains, entry_matches, recipient_matches, wake_time
 
 
@@ -89,6 +89,24 @@ class Entry:
         for row in rows:
             row.token, row.expires = token, expires
         return Batch(self.stored(rows), destination, token, expires)
+
+
+def ages_of(entries: Iterable[Entry], query: MessageQuery, moments: Sequence[float], limit: int) -> Ages:
+    """Recipients of these messages that match, by destination and age."""
+    if query.state is None:
+        query = replace(query, state=RecipientState.QUEUED)
+    received: dict[str, list[float]] = {}
+    for entry in entries:
+        for row in entry.rows:
+            if row.fits(query):
+                received.setdefault(row.recipient.destination, []).append(entry.draft.received_at)
+
+    def group(key: str, times: Sequence[float]) -> AgeGroup:
+        return AgeGroup(key, len(times), tuple(sum(one < moment for one in times) for moment in moments))
+
+    groups = sorted((group(key, times) for key, times in received.items()), key=lambda one: (-one.recipients, one.key))
+    everything = group("", [one for times in received.values() for one in times])
+    return Ages(everything, len(groups), tuple(groups[: max(limit, 0)]))
 
 
 class Journal:

@@ -6,7 +6,7 @@ The server may start meanwhile: the reader then sees what it commits.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -17,7 +17,7 @@ from postroad.errors import SpoolError
 from postroad.spool import journal, matching, rows
 from postroad.spool.content import ContentFiles
 from postroad.spool.database import check_format
-from postroad.spool.interface import JournalQuery, MessageQuery, QueueGroup, SpoolStats, SpoolView
+from postroad.spool.interface import Ages, JournalQuery, MessageQuery, QueueGroup, SpoolStats, SpoolView
 from postroad.spool.reading import Reader
 from postroad.spool.transaction import count_all
 
@@ -79,6 +79,11 @@ class ReadonlySpool:
         """Recipients that match, in groups, the largest first."""
         await self._check()
         return await self._reader.ask(lambda db: matching.summary(db, by, query, limit, {}))
+
+    async def ages(self, query: MessageQuery, moments: Sequence[float], limit: int) -> Ages:
+        """Recipients that match by destination and age."""
+        await self._check()
+        return await self._reader.ask(lambda db: matching.ages(db, query, moments, limit))
 
     async def stats(self) -> SpoolStats:
         """Counts."""

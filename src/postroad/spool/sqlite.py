@@ -28,6 +28,7 @@ from postroad.spool.hot import HotContent
 from postroad.spool.ids import IdSource
 from postroad.spool.interface import (
     BLOCK_OCTETS,
+    Ages,
     ContentWriter,
     JournalQuery,
     MessageQuery,
@@ -200,6 +201,11 @@ class SqliteSpool:
         self._alive()
         postponed = dict(self._postponed)
         return await self._reader.ask(lambda db: matching.summary(db, by, query, limit, postponed))
+
+    async def ages(self, query: MessageQuery, moments: Sequence[float], limit: int) -> Ages:
+        """Recipients that match by destination and age."""
+        self._alive()
+        return await self._reader.ask(lambda db: matching.ages(db, query, moments, limit))
 
     async def stats(self) -> SpoolStats:
         """Counts, as of the last commit."""
