@@ -9,9 +9,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from postroad.admin.access import Access
 from postroad.admin.journal import JournalDesk
 from postroad.admin.queue import QueueDesk
 from postroad.admin.queue_actions import Bouncer, QueueActions
+from postroad.admin.traffic import TrafficDesk
+from postroad.admin.releasing import ReleaseDesk
+from postroad.admin.trying import Tried, try_parameters
 from postroad.admin.why import NO_OUTLOOK, Outlook, Why, why
 from postroad.clock import Clock, SystemClock
 from postroad.envelope import Attempt, MessageId, StoredMessage
@@ -21,6 +25,7 @@ from postroad.inbox.chaos_rules import ChaosRule
 from postroad.inbox.inbox import Filter, Inbox, InboxItem, InboxPage
 from postroad.inbox.message_view import MessageView
 from postroad.observe.sessions import SessionLog, SessionRecord
+from postroad.observe.traffic import Traffic
 from postroad.policy.conditions import Condition, ConditionsBoard
 from postroad.replies.catalogue import catalogue
 from postroad.spool.interface import Spool, SpoolStats
@@ -86,11 +91,14 @@ class Admin:
         clock: Clock | None = None,
         runner: Bouncer | None = None,
         outlook: Outlook = NO_OUTLOOK,
+        access: Access | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         """``about`` is asked each time, for port 0 is known late; ``chaos`` None: not in dev mode.
 
         ``runner`` gives up recipients and tells their senders, ``outlook`` knows when the schedule ends: both are of
-        delivery; without them (dev mode) nobody is given up.
+        delivery; without them (dev mode) nobody is given up. ``access``: who may come in by the web; None: nobody has to
+        sign in, or nobody can. ``traffic`` None: counted from now on, without replies.
         """
         self._spool = spool
         self._inbox = inbox
@@ -102,9 +110,18 @@ class Admin:
         self._clock = clock or SystemClock()
         self._started_at = self._clock.wall()
         self.outlook = outlook
+        self.access = access or Access(clock=self._clock)
         self.queue = QueueDesk([spool], lambda: catalogue().rules, self._clock)
         self.queue_actions = QueueActions(self.queue, spool, runner, self._clock)
         self.journal = JournalDesk(self.queue, spool)
+        self.traffic = TrafficDesk(traffic if traffic is not None else self._counted_from_now())
+        self._releases = ReleaseDesk(inbox, self._clock)
+
+    def _counted_from_now(self) -> Traffic:
+        traffic = Traffic(self._clock)
+        self._spool.on_accepted(traffic.accepted)
+        self._spool.on_settled(traffic.settled)
+        return traffic
 
     # ── the server ──────────────────────────────────────────────────────────
 
@@ -185,6 +202,11 @@ class Admin:
         if not await self._inbox.remove([message_id]):
             raise NotFound(f"no message `{message_id[:60]}`")
 
+    async def inbox_remove_several(self, message_ids: Sequence[str]) -> int:
+        """Delete these of a developer's inbox; gives how many were there."""
+        self._only_dev("messages are deleted")
+        return await self._inbox.remove(message_ids)
+
     async def inbox_clear(self, wanted: Filter) -> int:
         """Delete what matches in a developer's inbox; gives how many went."""
         self._only_dev("an inbox is cleared")
@@ -193,6 +215,15 @@ class Admin:
     def _only_dev(self, what: str) -> None:
         if not self._about().dev:
             raise PostroadError(f"{what} only in dev mode", "mail that was accepted for others is never simply dropped")
+
+    @property
+    def releases(self) -> ReleaseDesk:
+        """Sends caught mail on to real addresses; raises NotFound outside dev mode, where the queue does that."""
+        if not self._about().dev:
+            raise NotFound(
+                "mail is sent on in dev mode only", "the queue's actions do that here: postroad queue --help"
+            )
+        return self._releases
 
     # ── replies on demand ───────────────────────────────────────────────────
 
@@ -236,13 +267,27 @@ class Admin:
         """Take a parameter, or all, again; gives how many switches went."""
         return self._conditions.clear(parameter)
 
+    async def conditions_try(self, parameters: str) -> Tried:
+        """What MAIL (or RCPT) with these would be answered now; changes and counts nothing; raises PostroadError."""
+        return try_parameters(
+            parameters,
+            self._about().hostname,
+            self._conditions.known,
+            self._conditions.unavailable(),
+            self._spool.free_octets(),
+            self._clock.wall(),
+        )
+
     # ── sessions ────────────────────────────────────────────────────────────
 
     async def sessions_list(
-        self, refused_only: bool = False, limit: int = 50, before: str = ""
+        self, refused_only: bool = False, limit: int = 50, before: str = "", peer: str = "", code: str = ""
     ) -> Sequence[SessionRecord]:
-        """Ended sessions, newest first; ``before``: the id of the last one of the page before."""
-        return self._sessions.list(refused_only, limit, before)
+        """Ended sessions, newest first; ``before``: the id of the last one of the page before.
+
+        ``peer``: a part of the client's address, name or account; ``code``: ``550``, ``5``, ``4.7.1`` of a refusal.
+        """
+        return self._sessions.list(refused_only, limit, before, peer, code)
 
     async def session(self, session_id: str) -> SessionRecord:
         """One session with its transcript; raises NotFound."""

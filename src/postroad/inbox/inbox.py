@@ -16,8 +16,11 @@ from typing import Final, TypeVar
 from postroad.envelope import Draft, MessageId, StoredMessage
 from postroad.errors import NotFound, PostroadError
 from postroad.inbox.message_view import MessageView, Summary, attachment, framed_html, summarize, view
+from postroad.inbox.search import Filter, fits_content, fits_summary, missing_words
 from postroad.message.mime import MAX_HEADER
 from postroad.spool.interface import MessageQuery, Spool
+
+__all__ = ["Filter", "Inbox", "InboxItem", "InboxPage"]
 
 T = TypeVar("T")
 
@@ -27,22 +30,17 @@ KEEP_OCTETS: Final = 1 << 30
 MAX_READ: Final = 32 * 1024 * 1024
 #: Above this, a message is taken apart in a thread.
 MAX_INLINE: Final = 64 * 1024
-#: Messages that one look goes through in search of a subject.
+#: Messages that one look goes through in search of something that the spool does not know.
 MAX_LOOKED_AT: Final = 2_000
+#: Octets of one message that are read in search of words.
+MAX_SEARCHED: Final = 1024 * 1024
+#: Seconds that one look reads messages in search of words.
+SEARCH_SECONDS: Final = 1.0
 MAX_WAITERS: Final = 200
 MAX_SUMMARIES: Final = 2_000
 _PAGE: Final = 200
 
 _log = logging.getLogger("postroad.inbox")
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which messages; text is found in any case, anywhere. ``to`` and ``from_`` are of the envelope."""
-
-    to: str = ""
-    from_: str = ""
-    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class InboxPage:
 
     items: tuple[InboxItem, ...]
     before: int | None
-    """Where the next page begins; None: this is the last."""
+    """Where the next page begins, or the search goes on; None: this is the last."""
 
 
 class Inbox:
@@ -90,11 +88,14 @@ class Inbox:
     async def list(self, wanted: Filter | None = None, after: int = 0, before: int = 0, limit: int = 50) -> InboxPage:
         """Messages newest first; ``after`` and ``before`` are sequence numbers, exclusive, 0 for no bound.
 
-        A search by subject looks at no more than MAX_LOOKED_AT messages a page; ``before`` of the page goes on.
+        A search by subject or words looks at no more than MAX_LOOKED_AT messages a page, and at the text of mail for
+        no longer than SEARCH_SECONDS; ``before`` of the page goes on.
         """
         wanted = wanted or Filter()
         items: list[InboxItem] = []
-        looked_at, size = 0, _PAGE if wanted.subject else limit + 1
+        looked_at, size = 0, _PAGE if wanted.narrows else limit + 1
+        time = asyncio.get_running_loop().time
+        ends = time() + SEARCH_SECONDS
         while looked_at < MAX_LOOKED_AT:
             batch = await self._spool.messages(_query(wanted, after, before, size))
             for message in batch:
@@ -102,9 +103,11 @@ class Inbox:
                     return InboxPage(tuple(items), items[-1].message.sequence)
                 looked_at += 1
                 before = message.sequence
-                item = await self._item(message)
-                if item is not None and _has_subject(item, wanted):
+                item = await self._found(message, wanted)
+                if item is not None:
                     items.append(item)
+                if wanted.asks_content and time() >= ends:
+                    return InboxPage(tuple(items), before)
             if len(batch) < size:
                 return InboxPage(tuple(items), None)
         return InboxPage(tuple(items), before)
@@ -146,8 +149,8 @@ class Inbox:
             batch = await self._spool.messages(query)
             for message in batch:
                 after = message.sequence
-                item = await self._item(message)
-                if item is not None and _has_subject(item, wanted):
+                item = await self._found(message, wanted)
+                if item is not None:
                     return item, after
             if len(batch) < _PAGE:
                 return None, after
@@ -155,6 +158,23 @@ class Inbox:
     async def sequence_of(self, message_id: str) -> int:
         """The sequence number of a message that is kept; raises NotFound."""
         return (await self._spool.message(MessageId(message_id))).sequence
+
+    async def _found(self, message: StoredMessage, wanted: Filter) -> InboxItem | None:
+        """The message as a row when it is what is wanted; its text is read only when the rest of it does not decide."""
+        item = await self._item(message)
+        if item is None or not fits_summary(wanted, message, item.summary):
+            return None
+        missing = missing_words(wanted, message, item.summary)
+        if not missing and not wanted.attachment:
+            return item
+        if not wanted.asks_content:
+            return None
+        try:
+            octets, _ = await self.source(message.id, MAX_SEARCHED)
+        except NotFound:
+            return None
+        fits = await self._aside(len(octets), lambda: fits_content(octets, missing, wanted.attachment))
+        return item if fits else None
 
     async def _item(self, message: StoredMessage) -> InboxItem | None:
         """With its summary; None when it was removed meanwhile."""
@@ -216,9 +236,15 @@ class Inbox:
 
     async def _take_apart(self, message_id: str, work: Callable[[bytes], T]) -> T:
         octets, _ = await self.source(message_id, MAX_READ)
-        if len(octets) <= MAX_INLINE:
-            return work(octets)
-        return await asyncio.get_running_loop().run_in_executor(None, work, octets)
+        return await self._aside(len(octets), lambda: work(octets))
+
+    @staticmethod
+    async def _aside(size: int, work: Callable[[], T]) -> T:
+        """Small work at once, large work in a thread; either way others get their turn."""
+        if size <= MAX_INLINE:
+            await asyncio.sleep(0)
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(None, work)
 
     # ── clear and keep ──────────────────────────────────────────────────────
 
@@ -276,8 +302,5 @@ def _query(wanted: Filter, after: int, before: int, limit: int, oldest_first: bo
         before=before,
         limit=limit,
         oldest_first=oldest_first,
+        received_before=wanted.until,
     )
-
-
-def _has_subject(item: InboxItem, wanted: Filter) -> bool:
-    return not wanted.subject or wanted.subject.casefold() in item.summary.subject.casefold()

@@ -101,6 +101,15 @@ def view(message: bytes) -> MessageView:
     )
 
 
+def readable(message: bytes) -> tuple[str, str, tuple[str, ...]]:
+    """Text, HTML as sent and the names of its files, for who looks for words in it."""
+    parts = scan(message).parts
+    texts, html, attached = _sort(parts)
+    text = _join(message, texts, [])
+    markup = html.text(message, MAX_SHOWN) if html is not None else ""
+    return text, markup, tuple(_name(number, part) for number, part in attached)
+
+
 def attachment(message: bytes, number: int) -> tuple[str, str, bytes]:
     """Name, declared type and decoded octets of leaf ``number``; raises NotFound."""
     parts = scan(message).parts

@@ -75,8 +75,14 @@ class SessionLog:
             _, oldest = self._records.popitem(last=False)
             self._octets -= oldest.octets
 
-    def list(self, refused_only: bool = False, limit: int = 100, before: str = "") -> Sequence[SessionRecord]:
-        """Newest first. ``before``: only sessions older than the one with this id (none when it is forgotten)."""
+    def list(
+        self, refused_only: bool = False, limit: int = 100, before: str = "", peer: str = "", code: str = ""
+    ) -> Sequence[SessionRecord]:
+        """Newest first. ``before``: only sessions older than the one with this id (none when it is forgotten).
+
+        ``peer``: a part of the client's address, of the name that it gave or of its account, in any case; ``code``: how
+        the code or the enhanced status of a refusal begins.
+        """
         found: list[SessionRecord] = []
         if before and before not in self._records:
             return found
@@ -84,7 +90,7 @@ class SessionLog:
         for record in reversed(self._records.values()):
             if len(found) >= limit:
                 break
-            if passed and (record.refusals or not refused_only):
+            if passed and (record.refusals or not refused_only) and _fits(record, peer.casefold(), code):
                 found.append(record)
             passed = passed or record.id == before
         return found
@@ -98,6 +104,12 @@ class SessionLog:
 
     def __len__(self) -> int:
         return len(self._records)
+
+
+def _fits(record: SessionRecord, peer: str, code: str) -> bool:
+    if peer and not any(peer in text.casefold() for text in (record.peer, record.hello, record.account)):
+        return False
+    return not code or any(word.startswith(code) for reply in record.refusals for word in reply.split(" ", 2)[:2])
 
 
 def _without_middle(text: str) -> str:
