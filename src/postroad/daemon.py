@@ -137,6 +137,7 @@ def make_admin(service: Service) -> Admin:
         inbox=service.inbox,
         conditions=service.conditions,
         sessions=service.sessions,
+        traffic=service.traffic,
         about=lambda: _about(service),
         chaos=service.chaos,
         unready=lambda: service.unready,

@@ -13,8 +13,8 @@ from postroad.admin.access import Access
 from postroad.admin.journal import JournalDesk
 from postroad.admin.queue import QueueDesk
 from postroad.admin.queue_actions import Bouncer, QueueActions
-from postroad.admin.traffic import TrafficDesk
 from postroad.admin.releasing import ReleaseDesk
+from postroad.admin.traffic import TrafficDesk
 from postroad.admin.trying import Tried, try_parameters
 from postroad.admin.why import NO_OUTLOOK, Outlook, Why, why
 from postroad.clock import Clock, SystemClock

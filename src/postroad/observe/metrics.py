@@ -92,6 +92,10 @@ class Metrics:
 
     # --- telling
 
+    def replies(self) -> Mapping[tuple[Direction, str, int, str], int]:
+        """How often each reply was said or heard so far, by direction, command, code and enhanced status; a copy."""
+        return self._replies.copy()
+
     def expose(self, figures: Figures) -> bytes:
         """All of it in the text format of Prometheus (CONTENT_TYPE)."""
         from prometheus_client import CollectorRegistry, generate_latest

@@ -23,6 +23,8 @@ from postroad.observe.log import get_logger
 from postroad.observe.mail_log import log_accepted
 from postroad.observe.metrics import Metrics
 from postroad.observe.sessions import SessionLog
+from postroad.observe.traffic import Traffic
+from postroad.observe.traffic_file import TrafficFile
 from postroad.policy.accounts import Accounts, AnyPassword
 from postroad.policy.conditions import ConditionsBoard, known_parameters
 from postroad.policy.rates import Rates
@@ -40,6 +42,8 @@ log = get_logger("service")
 GRACE: Final = 30.0
 _CERTIFICATE_TICK: Final = 10.0
 _JOURNAL_TICK: Final = 600.0
+_TRAFFIC_TICK: Final = 10.0
+_TRAFFIC_SAVED: Final = 60.0
 _DAY: Final = 86400.0
 
 
@@ -117,6 +121,8 @@ class Service:
         self.clock = clock if clock is not None else SystemClock()
         self.sessions = SessionLog()
         self.metrics = Metrics()
+        self.traffic = Traffic(self.clock, self.metrics)
+        self._traffic_file = TrafficFile(settings.state, self.traffic)
         self.addresses: dict[str, list[tuple[str, int]]] = {}
         self._certificate = certificate
         self._passwords = passwords if passwords is not None else read_passwords(settings)
@@ -168,6 +174,8 @@ class Service:
         if self._certificate is not None:
             self._chores.begin("certificate", _CERTIFICATE_TICK, self._watch_certificate)
         self._chores.begin("journal", _JOURNAL_TICK, self._trim_journal, first=1.0)
+        self._chores.begin("traffic", _TRAFFIC_TICK, self._sample_traffic)
+        self._chores.begin("traffic file", _TRAFFIC_SAVED, self._traffic_file.save)
         self._chores.begin("announcements", _DAY, self._renew_announcements)
 
     async def _open(self, settings: Settings) -> None:
@@ -178,6 +186,9 @@ class Service:
         )
         self.spool.on_accepted(log_accepted)
         self.spool.on_settled(self.metrics.settled)
+        self._traffic_file.load()
+        self.spool.on_accepted(self.traffic.accepted)
+        self.spool.on_settled(self.traffic.settled)
         self._tell_interrupted(self.spool.interrupted)
         self.inbox = Inbox(self.spool, keep=dev.keep if dev else None, keep_octets=dev.keep_octets if dev else 0)
         self.chaos = Chaos(dev.chaos) if dev is not None else None
@@ -198,6 +209,7 @@ class Service:
     def _tell_interrupted(self, entries: Sequence[JournalEntry]) -> None:
         """The process before was killed while it delivered: who may get a message twice."""
         self.metrics.settled(entries)
+        self.traffic.settled(entries)
         for entry in entries:
             for number, path in entry.forward_paths.items():
                 log.warning(
@@ -213,6 +225,7 @@ class Service:
         self.inbox.close()
         if self._authenticator is not None:
             self._authenticator.close()
+        await self._traffic_file.save()
         await self.spool.close()
         log.info("stopped")
 
@@ -264,6 +277,10 @@ class Service:
         """Forget the oldest attempts, as ``[journal]`` says."""
         journal = self.settings.journal
         await self.spool.trim_journal(self.clock.wall() - journal.keep, journal.size)
+
+    async def _sample_traffic(self) -> None:
+        """Notice the replies of the last seconds."""
+        self.traffic.sample()
 
     async def _renew_announcements(self) -> None:
         """Say anew until when mail may be held (FUTURERELEASE names a moment)."""
