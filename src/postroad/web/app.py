@@ -21,7 +21,9 @@ from postroad.admin import Admin
 from postroad.errors import PostroadError
 from postroad.web import assets
 from postroad.web.api import metrics, routes
+from postroad.web.door.entry import Entry, Everybody, OnePassword, People
 from postroad.web.door.guard import Guard
+from postroad.web.door.people import Role
 from postroad.web.pages.chaos import Chaos
 from postroad.web.pages.conditions import Conditions
 from postroad.web.pages.house import House
@@ -44,19 +46,21 @@ def create_app(
     password: str = "",
     language: str = "en",
     exposition: metrics.Exposition | None = None,
+    entry: Entry | None = None,
 ) -> Starlette:
     """The application.
 
     hosts       names by which browsers may call this server, beside loopback names and IP addresses
     public_url  where browsers find it, when something stands in front of it
-    dev         anybody who can reach it may change things; else only those with the password may
-    control     for the operator's own socket: no Host check, no password, everything permitted
-    password    asked for by HTTP Basic when it is set (any user name)
+    dev         anybody who can reach it may change things; else people sign in, and programs have tokens
+    control     for the operator's own socket: no Host check, no sign-in, everything permitted
+    password    with which everybody has to come in, under any name
     exposition  what ``/metrics`` shows; absent: there is no such address
+    entry       who asks, when the words above do not say it
     """
-    house = House(admin, language=language)
-    guard: dict[str, Any] = {"hosts": tuple(hosts), "public_url": public_url, "password": password}
-    guard |= {"control": control, "dev": dev}
+    entry = entry or _entry(admin, dev, control, password)
+    house = House(admin, language=language, signs_in=entry.signs_in)
+    guard: dict[str, Any] = {"entry": entry, "hosts": tuple(hosts), "public_url": public_url, "control": control}
     stopping = asyncio.Event()
     endings: list[Callable[[], None]] = [stopping.set]
     app = Starlette(
@@ -77,6 +81,13 @@ def create_app(
     app.state.endings = endings
     app.state.stopping = stopping
     return app
+
+
+def _entry(admin: Admin, dev: bool, control: bool, password: str) -> Entry:
+    """Who may come in, by the mode of the server."""
+    if control or (dev and not password):
+        return Everybody(Role.OPERATOR)
+    return OnePassword(admin.access, password) if password else People(admin.access)
 
 
 def _pages(house: House) -> list[BaseRoute]:

@@ -42,6 +42,12 @@ def person_of(request: HTTPConnection) -> Person:
     return found if isinstance(found, Person) else NOBODY
 
 
+def is_still_in(request: HTTPConnection) -> bool:
+    """Whether the one who asked may still do what they might then; for answers that last."""
+    still = request.scope.get("state", {}).get("still")
+    return bool(still()) if still is not None else True
+
+
 def must_be(request: HTTPConnection, role: Role) -> None:
     """Raise Refusal (401, 403) for somebody who may not."""
     person = person_of(request)
