@@ -31,9 +31,8 @@ def test_every_language_has_the_same_files_keys_and_places() -> None:
 
 
 @pytest.mark.parametrize("tag", LANGUAGES)
-def test_no_sentence_is_empty_or_looks_like_markup(tag: str) -> None:
+def test_no_sentence_looks_like_markup(tag: str) -> None:
     for key, text in sentences(tag).items():
-        assert text.strip() == text != "", key
         assert not re.search(r"<[a-z/]", text), key
 
 
