@@ -20,7 +20,7 @@ from postroad.net.dns_cache import Cache, Entry
 from postroad.net.dns_errors import BadName, DnsError, DnsTemporary, NameNotFound, NoData
 from postroad.net.dns_message import MAX_ALIASES, Facts
 from postroad.net.dns_names import is_host_name, is_never_asked
-from postroad.net.dns_servers import Servers
+from postroad.net.dns_servers import Server, Servers
 from postroad.net.dns_transport import Exchange, Timeouts
 
 __all__ = [
@@ -113,6 +113,11 @@ class Resolver:
         self._exchange = Exchange(timeouts, max_in_flight, trust_ad=trust_ad, mix_case=mix_case)
         self._cache = Cache(cache_size, self._clock)
         self._under_way: dict[tuple[str, int], asyncio.Task[Facts]] = {}
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """Who is asked now, in turn."""
+        return self._servers.now()
 
     async def mx(self, name: str) -> MxAnswer:
         """The MX records of ``name``; raises NameNotFound, NoData (none: try its addresses), DnsTemporary, BadName."""

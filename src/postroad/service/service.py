@@ -32,6 +32,7 @@ from postroad.service import assembly, outgoing
 from postroad.service.chores import Chores
 from postroad.service.counting import figures
 from postroad.service.delivering import Delivery, make_runner
+from postroad.service.effective import Reloaded
 from postroad.service.reloading import refuse_what_needs_a_restart
 from postroad.settings import Listener, Settings, password_files, read_again, read_password, shown
 from postroad.spool.sqlite import SqliteSpool
@@ -137,6 +138,8 @@ class Service:
     conditions: ConditionsBoard
     chaos: Chaos | None
     delivery: Delivery
+    reloaded: Reloaded | None = None
+    """How the last reload ended; None: there was none."""
 
     @property
     def unready(self) -> str:

@@ -98,7 +98,7 @@ def to_toml(found: Document) -> str:
 
 
 def _table(found: Document, path: str) -> list[str]:
-    lines = [f"{key} = {_value(value)}" for key, value in found.items() if not _is_table(value)]
+    lines = [f"{key} = {written(value)}" for key, value in found.items() if not _is_table(value)]
     for key, value in found.items():
         inner = f"{path}.{key}" if path else key
         if isinstance(value, dict):
@@ -113,8 +113,8 @@ def _is_table(value: object) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
 
 
-def _value(value: object) -> str:
-    """A TOML value; its basic strings are JSON's, but for U+007F."""
+def written(value: object) -> str:
+    """The value in TOML; its basic strings are JSON's, but for U+007F."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -123,5 +123,5 @@ def _value(value: object) -> str:
         case float():
             return str(int(value)) if value.is_integer() else repr(value)
         case list():
-            return f"[{', '.join(map(_value, value))}]"
+            return f"[{', '.join(map(written, value))}]"
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

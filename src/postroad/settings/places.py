@@ -6,6 +6,7 @@ Only the structure is scanned (headers, keys, strings, brackets); the text is kn
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 
 _HEADER = re.compile(r"\s*(\[\[?)\s*((?:[^\]\"'#]|\"[^\"]*\"|'[^']*')+?)\s*\]")
 _KEY = re.compile(r"\s*((?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
@@ -35,6 +36,19 @@ def find_places(toml: str) -> dict[str, int]:
                 rest = line[key.end() :]
         depth, closing = _scan(rest, depth, closing)
     return places
+
+
+def key_paths(values: Mapping[str, object], path: str = "") -> Iterator[str]:
+    """The dotted keys of a parsed text, those inside of inline tables too; tables of an array carry their number."""
+    for key, value in values.items():
+        inner = f"{path}.{key}" if path else key
+        yield inner
+        if isinstance(value, dict):
+            yield from key_paths(value, inner)
+        elif isinstance(value, list):
+            for number, one in enumerate(value):
+                if isinstance(one, dict):
+                    yield from key_paths(one, f"{inner}.{number}")
 
 
 def _split(dotted: str) -> list[str]:

@@ -37,7 +37,7 @@ from postroad.settings.model import (
     TlsVersion,
     Web,
 )
-from postroad.settings.places import find_places
+from postroad.settings.places import find_places, key_paths
 from postroad.settings.tables import Faults, Table
 
 DEV_PORT: Final = 1025
@@ -93,7 +93,7 @@ def load_text(text: str, name: str, *, path: Path | None = None, overrides: Over
     settings = _Reading(faults, overrides or Overrides(), path).settings(Table(document, "", faults))
     check_coherence(settings, faults)
     faults.raise_any()
-    places = {key: faults.place(key) for key in faults.places}
+    places = {key: faults.place(key) for key in (*faults.places, *key_paths(document))}
     return replace(settings, warnings=tuple(faults.warnings), places=places)
 
 
