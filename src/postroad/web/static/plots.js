@@ -81,7 +81,7 @@
     const every = long ? TIMES.filter((time) => time % DAY === 0) : TIMES;
     return [
       { ...quiet, grid: { show: false }, size: 26, gap: 4, space: long ? 64 : 56, incrs: every, splits: whereTimes(read), values: (_, at) => at.map(named) },
-      { ...quiet, size: (_, labels) => 10 + 7.5 * Math.max(1, ...(labels || []).map((one) => one.length)), gap: 6, space: 34, incrs: STEPS, values: (_, at) => at.map((one) => short.format(one)) },
+      { ...quiet, size: (_, labels) => 10 + 7.5 * Math.max(1, ...(labels || []).map((one) => one.length)), gap: 6, space: 28, incrs: STEPS, values: (_, at) => at.map((one) => short.format(one)) },
     ];
   }
 
@@ -99,7 +99,8 @@
     const at = row === null || row === undefined ? null : seen.start + seen.step * row + seen.offset;
     const word = (moment) => clock.format(moment * 1000);
     const day = at === null || seen.step * seen.times.length <= DAY + seen.step ? "" : date.format(at * 1000) + " ";
-    figure.querySelector(".reading").textContent = at === null ? "" : seen.step >= DAY ? day : `${day}${word(at)}–${word(at + seen.step)}`;
+    const reading = figure.querySelector(".reading");
+    reading.textContent = at === null ? reading.dataset.note : seen.step >= DAY ? day : `${day}${word(at)}–${word(at + seen.step)}`;
     figure.querySelectorAll(".legend [data-total]").forEach((place, column) => {
       place.textContent = at === null ? place.dataset.total : whole.format(seen.values[column][row]);
     });
@@ -114,7 +115,7 @@
     const bars = seen.kind === "bars";
     return new uPlot({
       ...size(holder),
-      padding: [8, 4, 0, 0],
+      padding: [8, 18, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: !bars, size: 7 } },
       scales: {
