@@ -81,6 +81,11 @@ class QueueActions:
         self._spool = spool
         self._bouncer = bouncer
         self._clock = clock or SystemClock()
+        self._listeners: list[Callable[[str, int], None]] = []
+
+    def on_done(self, listener: Callable[[str, int], None]) -> None:
+        """Tell ``listener`` of every action that was done, and for how many recipients."""
+        self._listeners.append(listener)
 
     @property
     def tells(self) -> bool:
@@ -106,6 +111,8 @@ class QueueActions:
             note = "".join(c if c.isprintable() else " " for c in note[:_MAX_NOTE])
             await self._do(action, wanted, note, done, at_most)
             log.info("queue changed by the operator", action=action, recipients=done.recipients, note=note)
+            for listener in self._listeners:
+                listener(action, done.recipients)
         return done
 
     async def _count(self, wanted: QueueFilter, done: Done) -> None:

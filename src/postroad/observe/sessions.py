@@ -6,7 +6,7 @@ A bounded window in memory, for pages and the API; what was accepted is the spoo
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -60,6 +60,11 @@ class SessionLog:
         self._octets = 0
         self.total = 0
         """Sessions ever added."""
+        self._listeners: list[Callable[[SessionRecord], None]] = []
+
+    def on_added(self, listener: Callable[[SessionRecord], None]) -> None:
+        """Tell ``listener`` of every session that is added from now on."""
+        self._listeners.append(listener)
 
     def add(self, record: SessionRecord) -> None:
         """Keep ``record`` as the newest."""
@@ -74,6 +79,8 @@ class SessionLog:
         while len(self._records) > self._max_sessions or (self._octets > self._max_octets and len(self._records) > 1):
             _, oldest = self._records.popitem(last=False)
             self._octets -= oldest.octets
+        for listener in self._listeners:
+            listener(record)
 
     def list(
         self, refused_only: bool = False, limit: int = 100, before: str = "", peer: str = "", code: str = ""

@@ -84,7 +84,7 @@ class Destinations:
         return self._known.get(name[:MAX_NAME])
 
     @property
-    def all(self) -> Mapping[str, Destination]:
+    def all(self) -> OrderedDict[str, Destination]:
         """By name, the least recently used first."""
         return self._known
 

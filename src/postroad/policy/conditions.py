@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -90,8 +90,17 @@ class ConditionsBoard:
         self._seen: dict[str, _Entry] = {}
         self._view: Mapping[str, str] = MappingProxyType({})
         self._view_until = float("inf")
+        self._listeners: list[Callable[[], None]] = []
         self._load()
         self._renew()
+
+    def on_changed(self, listener: Callable[[], None]) -> None:
+        """Tell ``listener`` when something is switched, runs out or is the answer once more."""
+        self._listeners.append(listener)
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -157,6 +166,7 @@ class ConditionsBoard:
         for entry in self._matching(name) or (self._notice(name, why, now),):
             entry.refused += 1
             entry.last_refused = now
+        self._tell()
 
     def _matching(self, name: str) -> Sequence[_Entry]:
         """The switches that refused ``name``; a bare keyword also names its values, for events carry only that."""
@@ -184,6 +194,7 @@ class ConditionsBoard:
         self._view = MappingProxyType({entry.parameter: entry.why for entry in ordered})
         deadlines = (entry.deadline for entry in self._entries.values() if entry.deadline is not None)
         self._view_until = min(deadlines, default=float("inf"))
+        self._tell()
 
     def _check_name(self, parameter: str) -> str:
         name = parameter.strip().upper()
