@@ -63,7 +63,7 @@ class Access:
 
         ``verify`` takes as long for names that do not exist as for others.
         """
-        clock = clock or SystemClock()
+        self.clock = clock = clock or SystemClock()
         self._residents = residents
         self.verify = verify
         self.tokens = Tokens(folder / TOKENS_FILE if folder is not None else None, clock)

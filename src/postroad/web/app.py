@@ -23,6 +23,7 @@ from postroad.web import assets
 from postroad.web.api import metrics, routes
 from postroad.web.door.entry import Entry, Everybody, OnePassword, People
 from postroad.web.door.guard import Guard
+from postroad.web.door.limiter import Limiter
 from postroad.web.door.people import Role
 from postroad.web.pages.chaos import Chaos
 from postroad.web.pages.conditions import Conditions
@@ -30,6 +31,7 @@ from postroad.web.pages.house import House
 from postroad.web.pages.inbox import Inbox
 from postroad.web.pages.reference import Reference, public_paths
 from postroad.web.pages.sessions import Sessions
+from postroad.web.pages.sign_in import SignIn
 from postroad.web.problems import Refusal, problem
 
 #: What is compressed already, and streams of events.
@@ -69,6 +71,7 @@ def create_app(
             *(metrics.routes(exposition) if exposition is not None else ()),
             *routes.routes(admin, near=control or (dev and not password), endings=endings),
             *_pages(house),
+            *SignIn(house, entry, Limiter(admin.access.clock), secure=public_url.lower().startswith("https:")).routes(),
             *Reference(house, public_url).routes(),
             *assets.routes(),
         ],
