@@ -59,6 +59,17 @@ class Case:
     """Oldest first."""
 
 
+class Ambiguous(PostroadError):
+    """A part of an id that fits several messages."""
+
+    def __init__(self, part: str, candidates: tuple[MessageId, ...], are_more: bool) -> None:
+        """``candidates`` are some of them, ``are_more`` says whether there are others."""
+        said = ", ".join(candidates) + (" and others" if are_more else "")
+        super().__init__(f"`{part}` may be any of {len(candidates)}{'+' if are_more else ''} messages", said)
+        self.candidates = candidates
+        self.are_more = are_more
+
+
 class QueueDesk:
     """Answers questions about what is queued; raises NotFound, and SpoolError for what cannot be read."""
 
@@ -135,10 +146,7 @@ class QueueDesk:
         if not found:
             raise NotFound(f"no message `{part[:60]}`", "postroad queue list and postroad log show ids")
         names = sorted(found)[:_MAX_CANDIDATES]
-        more = " and others" if len(found) > len(names) else ""
-        raise PostroadError(
-            f"`{part}` may be any of {len(names)}{'+' if more else ''} messages", ", ".join(names) + more
-        )
+        raise Ambiguous(part, tuple(names), len(found) > len(names))
 
     async def case(self, part: str) -> Case:
         """All that is known of a message, there or gone; raises NotFound."""
