@@ -60,10 +60,10 @@ class Renderer:
         self._environment.globals.update(tone=lambda digit: _TONES.get(str(digit), "plain"))
 
     def page(self, leaf: Leaf, language: str, links: Links, **more: Any) -> str:
-        """The page of a leaf in one language; ``top``: what a server puts at the head of its pages."""
+        """The page of a leaf in one language; ``top`` and ``answer``: what a server puts at the head and into it."""
         say = self._book.catalogue.vocabulary(language)
         title, description = _described(leaf, say)
-        more = {"pasted": "", "top": "", **more}
+        more = {"pasted": "", "top": "", "answer": "", **more}
         return self._show(
             f"{leaf.kind}.html",
             language,

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -108,6 +108,11 @@ class House:
         made.globals.update(t=say.texts, say=say, lang=say.language, asset=asset_url)
         return made
 
+    @property
+    def places(self) -> frozenset[str]:
+        """The first words of the menu's addresses, without the reference's."""
+        return frozenset(way.href.strip("/") for group, ways in _MENU if group != "replies" for way in ways) - {""}
+
     # ── who asks, and how ───────────────────────────────────────────────────
 
     def language(self, request: Request) -> str:
@@ -145,9 +150,10 @@ class House:
             answer.set_cookie(COOKIE, tag, max_age=_YEAR, path="/", samesite="lax", httponly=True)
         return answer
 
-    def frame(self, request: Request) -> dict[str, Any]:
-        """What the frame of every page shows; the pages of the reference, too."""
+    def frame(self, request: Request, language: str = "") -> dict[str, Any]:
+        """What the frame of every page shows; ``language``: that of the page, when its address says it."""
         person = person_of(request)
+        usual = self.language(request)
         try:
             about, unready = self.admin.about, self.admin.unready()
         except PostroadError:
@@ -161,15 +167,20 @@ class House:
             "signs_in": self._signs_in,
             "token": self.token(person),
             "path": request.url.path,
-            "menu": _menu(person, about),
+            "seen": getattr(request.state, "seen", "") or self.admin.events.last,
+            "menu": _menu(person, about, language or usual, told=language not in ("", usual)),
             "tongues": [(tag, name, _switched(request, tag)) for tag, name in _NAMES.items()],
         }
 
     def top(self, request: Request, language: str, tongues: list[tuple[str, str, str]]) -> Markup:
         """The head of a page that is made elsewhere; ``tongues``: tag, name and address of the page in each language."""
-        values = self.frame(request) | {"tongues": tongues}
+        return self.part("top.html", language, **self.frame(request, language) | {"tongues": tongues})
+
+    def part(self, template: str, language: str, /, **values: Any) -> Markup:
+        """A part of a page that is made elsewhere, such as the reference's."""
         spoken = language if language in LANGUAGES else "en"
-        return Markup(self._environments[spoken].get_template("top.html").render(**values))  # noqa: S704  # escaped there
+        html = self._environments[spoken].get_template(template).render(**values)
+        return Markup(html)  # noqa: S704  # the templates escape
 
     async def fault(self, request: Request, fault: Exception) -> Response:
         """A page that says what is wrong and what to do."""
@@ -192,6 +203,7 @@ class House:
 
         async def checked(request: Request) -> Response:
             must_be(request, role)
+            request.state.seen = self.admin.events.last  # before anything is looked at: a live page goes on from here
             return await call(request)
 
         return checked
@@ -202,13 +214,18 @@ def see(path: str) -> Response:
     return RedirectResponse(path, 303)
 
 
-def _menu(person: Person, about: About | None) -> list[tuple[str, list[Way]]]:
-    """The groups of the menu with what this person may see of each."""
+def _menu(person: Person, about: About | None, language: str, told: bool) -> list[tuple[str, list[Way]]]:
+    """The groups of the menu with what this person may see of each; ``told``: the ways have to say the language."""
     dev = about is not None and about.dev
-    shown = [
-        (group, [way for way in ways if person.role >= way.role and way.where in ("", "dev" if dev else "served")])
-        for group, ways in _MENU
-    ]
+    where = ("", "dev" if dev else "served")
+    shown = []
+    for group, ways in _MENU:
+        found = [way for way in ways if person.role >= way.role and way.where in where]
+        if group == "replies":
+            found = [replace(way, href=f"/{language}{way.href}") for way in found]
+        elif told and language in LANGUAGES:
+            found = [replace(way, href=f"{way.href}?lang={language}") for way in found]
+        shown.append((group, found))
     return [(group, ways) for group, ways in shown if ways]
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
@@ -25,10 +26,13 @@ from postroad.reference.site import llms_text
 from postroad.replies.catalogue import catalogue
 from postroad.replies.documents import Document
 from postroad.web.assets import asset_url
-from postroad.web.language import asked_language, preferred
+from postroad.web.door.people import Role, person_of
+from postroad.web.language import COOKIE, asked_language, preferred
+from postroad.web.pages import pasted
 from postroad.web.pages.house import House
 from postroad.web.problems import Refusal
 from postroad.web.requests import check_query, form_body, json_body, word
+from postroad.web.texts import LANGUAGES
 
 #: Octets of a text that is to be explained.
 MAX_PASTE: Final = 64 * 1024
@@ -108,22 +112,43 @@ class Reference:
         except Moved as moved:
             return _moved(f"/{language}/{moved.path}{ending}", request, 308)
         except KeyError:
-            return self._missing(request, language, path)
+            return self._elsewhere(request, language, path + ending)
         if ending:
             return self._twin(leaf, language, ending)
         return self._shown(request, leaf, language)
+
+    def _elsewhere(self, request: Request, language: str, path: str) -> Response:
+        """A page of the server behind a language goes to the page, in that language."""
+        head = path.partition("/")[0]
+        if language in LANGUAGES and head in self._house.places:
+            query = urlencode([*request.query_params.multi_items(), (COOKIE, language)])
+            return RedirectResponse(f"/{quote(path)}?{query}", 302)
+        return self._missing(request, language, path)
 
     async def explain(self, request: Request) -> Response:
         """The form for pasting, and the answer to it; nothing is kept."""
         posted = await form_body(request, MAX_PASTE) if request.method == "POST" else {}
         text = posted.get("q", "") or word(request, "q")
         language = _language(request)
-        leaf = await run_in_threadpool(self._book.explained, language, text)  # the loop belongs to the mail
-        return self._shown(request, leaf, language, pasted=text)
+        found = await run_in_threadpool(pasted.read, text, language)  # the loop belongs to the mail
+        if found is None:
+            leaf = await run_in_threadpool(self._book.explained, language, text)
+            return self._shown(request, leaf, language, pasted=text)
+        template, values = found
+        answer = self._house.part(template, language, **values)
+        leaf = replace(self._book.explained(language, ""), indexed=False)
+        return self._shown(request, leaf, language, pasted=text, answer=answer)
 
     async def llms(self, request: Request) -> Response:
         """What there is, for programs that read text."""
         return Response(llms_text(self._book, self._links(request)), media_type="text/plain; charset=utf-8")
+
+    def _seen(self, request: Request, leaf: Leaf, language: str) -> Markup:
+        """How often the code of a page was said and heard here; not for strangers."""
+        if leaf.kind != "code" or person_of(request).role < Role.VIEWER:
+            return Markup()
+        code = leaf.document["code"]
+        return self._house.part("reference_seen.html", language, code=code, seen=self._house.admin.traffic.code(code))
 
     def _top(self, request: Request, language: str, path: str) -> Markup:
         """The head of this server's pages, with the same page in other languages."""
@@ -134,8 +159,8 @@ class Reference:
         return ServerLinks(self._public_url or str(request.base_url), lambda name: asset_url(f"reference/{name}"))
 
     def _shown(self, request: Request, leaf: Leaf, language: str, **more: Any) -> Response:
-        top = self._top(request, language, leaf.path)
-        html = self._renderer.page(leaf, language, self._links(request), top=top, **more)
+        more = {"top": self._top(request, language, leaf.path), "answer": self._seen(request, leaf, language), **more}
+        html = self._renderer.page(leaf, language, self._links(request), **more)
         answer = HTMLResponse(html.encode("utf-8", "replace"), headers={"content-language": language})
         if self._switched(request):
             answer.set_cookie("lang", language, max_age=365 * 86_400, path="/", samesite="lax", httponly=True)
