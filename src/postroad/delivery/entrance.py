@@ -209,10 +209,10 @@ class Entrance:
             if turns:
                 self.on_turned()
 
-    async def probe(self) -> None:
-        """Let a delivery try every site that is left alone."""
+    async def probe(self, destination: str | None = None) -> None:
+        """Let a delivery try every site that is left alone; with ``destination``, only its site."""
         for lane in self._lanes.lanes:
-            if lane.back_off.until is not None:
+            if lane.back_off.until is not None and (destination is None or destination in lane.destinations):
                 lane.back_off.end(self._clock.wall())
                 await self._standing.wake(lane)
 

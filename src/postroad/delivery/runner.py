@@ -118,9 +118,12 @@ class Runner:
         self._look = True
         self._wakeup.set()
 
-    async def probe(self) -> None:
-        """End the time of every site that is left alone: a delivery to each may try it now (`postroad queue retry`)."""
-        await self._entrance.probe()
+    async def probe(self, destination: str | None = None) -> None:
+        """End the time of every site that is left alone: a delivery to each may try it now (`postroad queue retry`).
+
+        With ``destination``, only that of its site.
+        """
+        await self._entrance.probe(destination)
         self.wake()
 
     async def give_up(self, message_id: MessageId, numbers: Sequence[int] | None, note: str) -> int:
@@ -143,6 +146,16 @@ class Runner:
     def state(self) -> RunnerState:
         """What goes on just now."""
         return RunnerState(len(self._lanes), tuple(SiteState.of(lane) for lane in self._lanes.lanes))
+
+    @property
+    def routes(self) -> Routes:
+        """Which way mail goes now."""
+        return self._entrance.routes
+
+    def resting(self) -> dict[str, float]:
+        """Destination -> until when its site is left alone (seconds since the epoch), of all that are."""
+        shut = [lane for lane in self._lanes.lanes if lane.back_off.until is not None]
+        return {name: lane.back_off.until or 0.0 for lane in shut for name in lane.destinations}
 
     def site(self, destination: str) -> SiteState | None:
         """The site that a destination's mail went to of late; None: none is known."""

@@ -96,6 +96,7 @@ class SmtpTransport:
         except ConnectFault as fault:
             errand.unreachable(fault)
         else:
+            self._memory.met(client.host, client.engine.announced)
             if self._heard is not None and route is not None:
                 self._heard(route, client.engine.announced)
             await self._use(client, key, errand, reused=False)

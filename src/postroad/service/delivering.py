@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from postroad.clock import Clock
+from postroad.clock import Clock, SystemClock
 from postroad.delivery.dialling import Dialling
 from postroad.delivery.idle import Keep
 from postroad.delivery.lane import RunnerLimits
@@ -19,6 +19,7 @@ from postroad.delivery.rules import Rule, Rules
 from postroad.delivery.runner import Runner
 from postroad.delivery.schedule import Schedule, term_of
 from postroad.delivery.smtp_transport import SmtpTransport
+from postroad.delivery.state import SiteState
 from postroad.delivery.transport import Transport
 from postroad.envelope import Recipient, StoredMessage
 from postroad.net.descriptors import open_at_most
@@ -28,6 +29,7 @@ from postroad.net.smtp_client import ClientOptions
 from postroad.net.tls import client_context
 from postroad.service import outgoing
 from postroad.settings import Settings, Terms
+from postroad.smtp.host_memory import HostMemory, Remembered
 from postroad.spool.interface import Spool
 
 _MINUTE: Final = 60.0
@@ -68,6 +70,10 @@ class Delivery:
 
     rules: Rules
     runner: Runner = field(init=False)
+    memory: HostMemory = field(default_factory=HostMemory)
+    clock: Clock = field(default_factory=SystemClock)
+    port: int = 25
+    """Of the hosts that MX records name."""
 
     def reload(self, settings: Settings, routes: Routes) -> None:
         """Other routes and rules from now on."""
@@ -83,6 +89,32 @@ class Delivery:
         site = self.runner.site(destination)
         return site.back_off_until if site is not None else None
 
+    # --- what pages show of a destination
+
+    def resting(self) -> Mapping[str, float]:
+        """Destination -> until when its hosts are left alone (seconds since the epoch)."""
+        return self.runner.resting()
+
+    def site(self, destination: str) -> SiteState | None:
+        """What goes on with the hosts of a destination; None: nothing is known."""
+        return self.runner.site(destination)
+
+    def route(self, destination: str) -> Route:
+        """Which way its mail goes."""
+        return self.runner.routes.of(destination)
+
+    def rule(self, destination: str) -> Rule:
+        """What is different for it: schedule, concurrency, rate."""
+        return self.rules.of(destination)
+
+    def host(self, host: str) -> Remembered:
+        """What is remembered of a host (as the journal names it)."""
+        return self.memory.known(host, self.clock.monotonic())
+
+    async def resume(self, destination: str) -> None:
+        """End the time for which its hosts are left alone."""
+        await self.runner.probe(destination)
+
 
 def make_runner(
     settings: Settings,
@@ -94,8 +126,9 @@ def make_runner(
 ) -> Delivery:
     """The runner of a service; ``listening``: where we answer ourselves, so that no mail runs in a circle."""
     outbound = settings.outbound
-    delivery = Delivery(rules(settings))
-    smtp = _smtp(settings, clock, NextHops(conditions, lambda: outgoing.ways(settings, routes())))
+    delivery = Delivery(rules(settings), clock=clock, port=outbound.port)
+    hops = NextHops(conditions, lambda: outgoing.ways(settings, routes()))
+    smtp = _smtp(settings, clock, hops, delivery.memory)
     transports: dict[type[Route], Transport] = {
         Smtp: smtp,
         Mx: smtp,
@@ -126,12 +159,12 @@ def make_runner(
     return delivery
 
 
-def _smtp(settings: Settings, clock: Clock, hops: NextHops) -> SmtpTransport:
+def _smtp(settings: Settings, clock: Clock, hops: NextHops, memory: HostMemory) -> SmtpTransport:
     options = ClientOptions(
         hello=settings.hostname, context=client_context(verify=False), verifying=client_context(verify=True)
     )
     keep = Keep(total=min(_IDLE, open_at_most() // _IDLE_PART))
-    return SmtpTransport(options, keep, hops.heard, clock=clock, sources=settings.outbound.source)
+    return SmtpTransport(options, keep, hops.heard, clock=clock, memory=memory, sources=settings.outbound.source)
 
 
 def _finder(settings: Settings, clock: Clock, listening: Callable[[], frozenset[tuple[str, int]]]) -> MxRouting:
