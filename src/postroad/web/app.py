@@ -30,6 +30,7 @@ from postroad.web.pages.conditions import Conditions
 from postroad.web.pages.house import House
 from postroad.web.pages.inbox import Inbox
 from postroad.web.pages.message import MessagePage
+from postroad.web.pages.queue import Queue
 from postroad.web.pages.reference import Reference, public_paths
 from postroad.web.pages.sessions import Sessions
 from postroad.web.pages.sign_in import SignIn
@@ -96,7 +97,7 @@ def _entry(admin: Admin, dev: bool, control: bool, password: str) -> Entry:
 
 def _pages(house: House) -> list[BaseRoute]:
     """Every part of the house."""
-    parts = (Inbox(house), Sessions(house), Chaos(house), Conditions(house), MessagePage(house))
+    parts = (Inbox(house), Sessions(house), Chaos(house), Conditions(house), MessagePage(house), Queue(house))
     return [route for part in parts for route in part.routes()]
 
 
