@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypedDict
@@ -15,6 +16,8 @@ from postroad.replies import Reply
 
 #: Steps of the ladder that are told of one recipient, the latest ones.
 _MAX_STEPS: Final = 8
+#: Recipients that are looked at before others have their turn.
+_AT_ONCE: Final = 200
 _ENDS: Final = {Outcome.DELIVERED: "delivered", Outcome.FAILED: "failed", Outcome.HELD: "held"}
 
 RestsUntil = Callable[[str], float | None]
@@ -102,10 +105,12 @@ async def why(desk: QueueDesk, part: str, outlook: Outlook = NO_OUTLOOK) -> Why:
         gone = [_from_journal(case, number, histories.get(number, [])) for number in sorted(case.forward_paths)]
         return Why(case, desk.clock.wall(), tuple(gone))
     neighbours = Neighbours(desk.spools, message.recipients)
-    standings = [
-        _standing(message, one, histories.get(one.number, []), await neighbours.of(one), outlook)
-        for one in message.recipients
-    ]
+    standings = []
+    for index, one in enumerate(message.recipients):
+        others = await neighbours.of(one)
+        standings.append(_standing(message, one, histories.get(one.number, []), others, outlook))
+        if index % _AT_ONCE == _AT_ONCE - 1:
+            await asyncio.sleep(0)  # a list of thousands must not keep the loop
     return Why(case, desk.clock.wall(), tuple(standings))
 
 

@@ -52,6 +52,7 @@ class _Asked:
 class _Shown:
     """Everything that takes work, done in a thread."""
 
+    sentence: str
     groups: list[Group]
     all_groups: int
     stretch: Stretch
@@ -97,7 +98,6 @@ class MessagePage:
             why=why,
             case=why.case,
             message=why.case.message,
-            sentence=sentence(why, say),
             tone=tone(why),
             shown=shown,
             asked=asked,
@@ -183,6 +183,7 @@ def _shown(why: Why, asked: _Asked, transcript: str, say: Wording) -> _Shown:
     found = entries(why.case, {one.number: one.told for one in why.standings}, asks_success)
     page = stretch(found, asked.before, asked.number)
     return _Shown(
+        sentence=sentence(why, say),
         groups=told(why, groups[asked.groups : asked.groups + GROUPS], say),
         all_groups=len(groups),
         stretch=page,

@@ -155,7 +155,11 @@ def sentence(why: Why, say: Wording) -> str:
     for state in ("delivered", "failed", "held", "queued", "gone"):
         if counts[state]:
             ones = [one for one in why.standings if one.state == state]
-            parts += [_counted(state, ones, len(why.standings), say), *_further(state, ones, why, say)]
+            parts.append(_counted(state, ones, len(why.standings), say))
+            more = _further(state, ones, why, say)
+            if state == "held" and more:
+                parts[-1] += t("message.mean.colon") + more.pop()
+            parts += more
     if why.case.message is None and not counts["gone"]:
         parts.append(t("message.state.not_kept"))
     return t("message.state.join").join(part for part in parts if part) + t("message.state.end")
