@@ -124,6 +124,7 @@
   function renew(page, topics) {
     const texts = [];
     let changed = false;
+    const [stays, top] = anchor();
     const ids = (of) => regions(of).map((one) => one.id).join(" ");
     const concerned = regions().filter((one) => topics.has("*") || wanted(one).some((topic) => topics.has(topic)));
     // Where regions came or went, all of the page did.
@@ -138,6 +139,7 @@
       changed ||= old.textContent !== fresh.textContent;
       morph(old, fresh);
     }
+    if (stays?.isConnected) scrollBy(0, stays.getBoundingClientRect().top - top);
     document.title = page.title;
     if (changed) tell(texts);
     document.dispatchEvent(new CustomEvent("postroad:updated"));
@@ -151,6 +153,16 @@
     const stands = mark && document.getElementById("live-focus");
     if (stands && document.activeElement !== stands) stands.focus({ preventScroll: true });
     stands && stands.removeAttribute("id");
+  }
+
+  // What stands at the top of the window stays there, and where it was.
+  function anchor() {
+    if (!scrollY) return [];
+    for (const one of regions().flatMap((region) => [...region.querySelectorAll("[id]")])) {
+      const { top, height } = one.getBoundingClientRect();
+      if (top >= 0 && height) return [one, top];
+    }
+    return [];
   }
 
   // What can be ticked or opened gets an id, so that it is found again wherever it goes.
