@@ -44,7 +44,7 @@ def test_a_list_of_who_waits() -> None:
         assert "not tried yet" in page
         assert "on hold" in page
         assert "no route" in page
-        assert "host left alone until" in page
+        assert "rests until" in page
         assert "the connection ended" in page
         assert "&lt;&gt;" in page  # the sender of a report
         assert page.index("kana@") < page.index("new@") < page.index("here@") < page.index("x@dead")

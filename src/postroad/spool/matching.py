@@ -24,7 +24,7 @@ _NO_BOUND: Final = (1 << 63) - 1
 #: An index that leaves more recipients than this to look at is no help.
 _SELECTIVE: Final = 20_000
 #: Values that a pattern may stand for; with more, every recipient is looked at.
-_VALUES: Final = 200
+_VALUES: Final = 2_000
 _LOOKED_AT: Final = 20_000
 
 _DISTINCT: Final = """
