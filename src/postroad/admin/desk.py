@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from postroad.admin.access import Access
+from postroad.admin.events import told_events
 from postroad.admin.journal import JournalDesk
 from postroad.admin.queue import QueueDesk
 from postroad.admin.queue_actions import Bouncer, QueueActions
@@ -114,6 +115,7 @@ class Admin:
         self.queue = QueueDesk([spool], lambda: catalogue().rules, self._clock)
         self.queue_actions = QueueActions(self.queue, spool, runner, self._clock)
         self.journal = JournalDesk(self.queue, spool)
+        self.events = told_events(spool, sessions, conditions, self.queue_actions)
         self.traffic = TrafficDesk(traffic if traffic is not None else self._counted_from_now())
         self._releases = ReleaseDesk(inbox, self._clock)
 
@@ -201,16 +203,22 @@ class Admin:
         self._only_dev("messages are deleted")
         if not await self._inbox.remove([message_id]):
             raise NotFound(f"no message `{message_id[:60]}`")
+        self.events.publish("accepted", removed=1)
 
     async def inbox_remove_several(self, message_ids: Sequence[str]) -> int:
         """Delete these of a developer's inbox; gives how many were there."""
         self._only_dev("messages are deleted")
-        return await self._inbox.remove(message_ids)
+        return self._removed(await self._inbox.remove(message_ids))
 
     async def inbox_clear(self, wanted: Filter) -> int:
         """Delete what matches in a developer's inbox; gives how many went."""
         self._only_dev("an inbox is cleared")
-        return await self._inbox.clear(wanted)
+        return self._removed(await self._inbox.clear(wanted))
+
+    def _removed(self, count: int) -> int:
+        if count:
+            self.events.publish("accepted", removed=count)
+        return count
 
     def _only_dev(self, what: str) -> None:
         if not self._about().dev:

@@ -18,6 +18,8 @@
 | GET /api/v1/sessions | refused, before, limit | ``{"sessions": [session], "before"}`` |
 | GET /api/v1/sessions/{id} | | session with transcript |
 | /api/v1/queue…, /api/v1/log | | see ``queue`` |
+| GET /api/v1/events | topics, last | see ``events`` |
+| GET /api/v1/traffic | seconds, step | see ``traffic`` |
 | /api/v1/diagnose… | | see ``diagnose`` |
 | POST /api/v1/bounces/explain | | see ``bounces`` |
 | POST /api/v1/logs/explain | | see ``logs`` |
@@ -37,7 +39,9 @@ from postroad.inbox.chaos import read_rule
 from postroad.web.answers import Json, attachment_response, html_response, raw_response, while_connected
 from postroad.web.api import bounces, logs, shapes
 from postroad.web.api.diagnose import DiagnoseApi
+from postroad.web.api.events import EventsApi
 from postroad.web.api.queue import QueueApi
+from postroad.web.api.traffic import TrafficApi
 from postroad.web.door.people import Role, must_be
 from postroad.web.problems import Refusal
 from postroad.web.requests import check_query, flag, json_body, number, seconds, wanted, word
@@ -61,8 +65,9 @@ def routes(admin: Admin, *, near: bool = False, endings: list[Callable[[], None]
     """
     api = _Api(admin)
     diagnose = DiagnoseApi(near=near)
+    events = EventsApi(admin)
     if endings is not None:
-        endings.append(diagnose.close)
+        endings += (diagnose.close, events.close)
     table: list[_Row] = [
         ("/status", "GET", api.status),
         ("/inbox", "GET", api.inbox),
@@ -78,6 +83,8 @@ def routes(admin: Admin, *, near: bool = False, endings: list[Callable[[], None]
         ("/inbox/{id}/attachments/{number}", "GET", api.attachment),
         *_dev_mode(api),
         *_queue(QueueApi(admin)),
+        ("/events", "GET", events.stream),
+        ("/traffic", "GET", TrafficApi(admin).traffic),
         *_diagnose(diagnose),
         *_DIAGNOSIS,
     ]
