@@ -14,7 +14,9 @@ import pytest
 
 from postroad.envelope import MessageId, Outcome, Step
 from postroad.replies import EnhancedStatus, Reply
+from postroad.web.door.people import Role
 from postroad.web.texts import LANGUAGES, Texts
+from tests.web.house import Everybody
 from tests.web.queue_house import GREYLISTED, NO_RET, TAKEN, UNKNOWN, QueueHouse
 
 TALK = """S: 220 mx.example.net ESMTP
@@ -382,3 +384,38 @@ def test_where_nobody_can_be_told_nothing_offers_it() -> None:
         assert 'value="bounce"' not in await page(client, waiting)
 
     in_queue(work, runner=False)
+
+
+def test_a_button_leads_to_the_question_and_the_answer_does_it() -> None:
+    async def work(house: QueueHouse, client: httpx.AsyncClient) -> None:
+        waiting = await house.put("kana@example.net", "li@example.com")
+        html = await page(client, waiting)
+        fields = re.findall(
+            r'<input type="hidden" name="(\w+)" value="([^"]*)"', html.partition('<form class="acts"')[2]
+        )
+        just_one = [*fields[:1], ("scope", "ticked"), ("row", f"{waiting}:1"), ("action", "hold")]
+        asked = await _send(client, "/queue/actions", just_one)
+        sure = asked.partition('action="/queue/actions/sure"')[2].partition("</form>")[0]
+        await _send(client, "/queue/actions/sure", re.findall(r'name="(\w+)" value="([^"]*)"', sure))
+        assert "1 of 2 on hold: an operator has held it" in heading(await page(client, waiting))
+
+    in_queue(work)
+
+
+async def _send(client: httpx.AsyncClient, path: str, fields: list[tuple[str, str]]) -> str:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = await client.post(path, content=str(httpx.QueryParams(fields)), headers=headers)
+    assert answer.status_code in (200, 303)
+    return answer.text
+
+
+def test_who_only_looks_sees_neither_content_nor_buttons() -> None:
+    async def work(house: QueueHouse, client: httpx.AsyncClient) -> None:
+        waiting = await house.put("kana@example.net", "li@example.com")
+        await house.tried(waiting, numbers=[0], transcript=TALK)
+        html = await page(client, waiting)
+        assert 'class="talk"' in html
+        assert 'name="action"' not in html
+        assert f"/inbox/{waiting}" not in html
+
+    in_queue(work, control=False, dev=False, entry=Everybody(Role.VIEWER))

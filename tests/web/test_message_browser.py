@@ -8,21 +8,22 @@ from contextlib import asynccontextmanager
 import pytest
 from playwright.async_api import Page
 
+from postroad.envelope import MessageId, Outcome
 from postroad.net.listener import listen
 from postroad.replies import Reply
 from postroad.web.serving import WebServer
 from postroad.web.texts import LANGUAGES, Texts
 from tests.web.browser import Visit, Window
-from tests.web.queue_house import QueueHouse
+from tests.web.queue_house import UNKNOWN, QueueHouse
 from tests.web.test_message import SCRIPT, TALK
 
 NASTY = Reply(450, f"{SCRIPT} \u202eevil " + "A" * 5_000, "4.2.0")
 
 
 @asynccontextmanager
-async def queue_of(visit: Visit) -> AsyncIterator[tuple[str, str]]:
+async def queue_of(visit: Visit, house: QueueHouse | None = None) -> AsyncIterator[tuple[str, str]]:
     """Where a message is that was put off five times, and one that met with a hostile host."""
-    house = QueueHouse(dev=False)
+    house = house or QueueHouse(dev=False)
     waiting = await house.put("kana@example.net", ago=5 * 3_600.0)
     for _ in range(5):
         await house.tried(waiting, transcript=TALK)
@@ -112,6 +113,22 @@ def test_everything_is_open_on_paper(window: Window) -> None:
                 "a => getComputedStyle(a, '::after').content"
             )
             assert "/en/codes/451" in str(printed)
+
+    window.visit(work)
+
+
+def test_what_happens_appears_and_what_was_opened_stays_open(window: Window) -> None:
+    async def work(visit: Visit) -> None:
+        house = QueueHouse(dev=False)
+        async with queue_of(visit, house) as (address, _), visit.page() as page:
+            await page.goto(f"{address}?lang=en")
+            greeting = page.locator("#try-5 .talk details").first
+            await greeting.locator("summary").click()
+            message_id = MessageId(address.rpartition("/")[2])
+            await house.tried(message_id, UNKNOWN, Outcome.FAILED, transcript=TALK)
+            await page.locator("#try-6").wait_for()
+            await page.get_by_role("heading", level=1).filter(has_text="Failed").wait_for()
+            assert await greeting.locator(".meaning").is_visible()
 
     window.visit(work)
 

@@ -99,7 +99,7 @@ class Meanings:
     @staticmethod
     def _help(found: dict[str, Any]) -> str:
         remedy = found["remedy"]
-        return f"{remedy['label']}: {remedy['text']}" if remedy["id"] != "none" else ""
+        return f"{remedy['label']}: {remedy['text']}".replace("`", "") if remedy["id"] != "none" else ""
 
     @staticmethod
     def _against(code: int) -> int:
