@@ -190,6 +190,29 @@ def test_the_same_reply_again_is_folded_away() -> None:
     in_queue(work)
 
 
+def test_silence_again_is_the_same_outcome() -> None:
+    async def work(house: QueueHouse, client: httpx.AsyncClient) -> None:
+        waiting = await house.put("kana@example.net")
+        for _ in range(3):
+            await house.tried(waiting, None, note="connection refused", stage="CONNECT", transcript="-- refused")
+            house.clock.now += 1_800
+        assert "tries 1–2: the same outcome" in unescape(await page(client, waiting))
+        assert "試行 1–2：同じ結果" in await page(client, waiting, "ja")
+
+    in_queue(work)
+
+
+def test_a_delivery_into_a_mailbox_has_no_dialogue() -> None:
+    async def work(house: QueueHouse, client: httpx.AsyncClient) -> None:
+        done = await house.put("kana@example.net")
+        await house.tried(done, None, Outcome.DELIVERED, route="maildir:/var/mail", host="", stage="")
+        html = await page(client, done)
+        assert heading(html).startswith("Delivered")
+        assert "What was said" not in html
+
+    in_queue(work)
+
+
 def test_the_ladder_is_told_in_sentences() -> None:
     async def work(house: QueueHouse, client: httpx.AsyncClient) -> None:
         waiting = await house.put("kana@example.net", mail="RET=HDRS")
