@@ -10,6 +10,7 @@ from playwright.async_api import Page, expect
 
 from postroad.net.listener import listen
 from postroad.web.serving import WebServer
+from tests import peers
 from tests.web.browser import Visit, Window
 from tests.web.queue_house import GREYLISTED, HOUR, QueueHouse
 from tests.web.queue_pages import Desk
@@ -170,3 +171,34 @@ def test_what_is_ticked_stays_so_when_mail_comes(window: Window) -> None:
             await expect(page.locator("h1")).to_have_text("Try 5 recipients now?")
 
     visit(window, work)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(window: Window, scheme: str) -> None:
+    async def work(house: QueueHouse, visiting: Visit) -> None:
+        await _filled(house)
+        await house.put("held@example.org", hold="no route")
+        async with visiting.page(color_scheme=scheme, bypass_csp=True) as page:
+            for path in (
+                "/queue?done=retry&changed=2",
+                "/queue?code=x",
+                "/queue?by=destination",
+                "/queue?by=reply",
+                "/queue/shape",
+            ):
+                await page.goto(f"{visiting.base}{path}")
+                assert await _complaints(page) == [], path
+            await page.goto(f"{visiting.base}/queue")
+            await page.locator("[name=scope][value=filter]").check()
+            await page.locator("#action").select_option("drop")
+            await page.locator("#act button").click()
+            assert await _complaints(page) == []
+
+    visit(window, work)
+
+
+async def _complaints(page: Page) -> list[str]:
+    await page.add_script_tag(path=peers.axe_script())
+    result: dict[str, Any] = await page.evaluate("() => axe.run()")
+    grave = (one for one in result["violations"] if one["impact"] in ("serious", "critical"))
+    return [f"{one['id']}: {node['html'][:200]}" for one in grave for node in one["nodes"]]
