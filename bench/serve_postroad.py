@@ -23,6 +23,7 @@ if __package__ in (None, ""):
 import uvloop
 
 from postroad.clock import SystemClock
+from postroad.daemon import make_admin
 from postroad.envelope import Draft, MessageId
 from postroad.errors import SpoolError
 from postroad.inbound.reception import ConditionsNow
@@ -30,6 +31,7 @@ from postroad.inbound.service import InboundService
 from postroad.net.memory import keep_large_blocks_mapped, look_for_circles_seldom
 from postroad.net.tls import Certificate
 from postroad.observe.log import configure
+from postroad.observe.metrics import Metrics
 from postroad.observe.sessions import SessionLog
 from postroad.policy.accounts import Accounts
 from postroad.policy.conditions import ConditionsBoard
@@ -113,6 +115,7 @@ class WithoutStorage:
             rates=Rates(assembly.rate_limits(limits), clock, limits.exempt),
             chaos=None,
             sessions=SessionLog().add,
+            metrics=Metrics(),
         )
         accounts = Accounts(assembly.password_hashes(settings), clock)
         self._inbound.use(assembly.receptions(settings, shared, certificate, accounts))
@@ -135,6 +138,7 @@ class OnDisk:
 
     async def start(self, sockets: Mapping[str, list[socket.socket]]) -> None:
         await self._service.start(sockets)
+        self._admin = make_admin(self._service)  # which hears of every message
 
     async def stop(self) -> None:
         await self._service.stop(5.0)
