@@ -214,5 +214,5 @@ def _outlook(ones: Sequence[Standing], why: Why, say: Wording) -> list[str]:
         parts.append(t("message.state.next", age=say.age(due)) if due > why.now else t("message.state.due"))
     if ends is not None:
         key = "will_be_told" if why.case.reverse_path else "gives_up"
-        parts.append(t(f"message.state.{key}", time=say.short_clock(ends)))
+        parts.append(t(f"message.state.{key}", time=say.short_clock(ends).replace(" ", "\u00a0")))
     return parts
