@@ -28,7 +28,7 @@ from postroad.net.resolver import Resolver
 from postroad.net.smtp_client import ClientOptions
 from postroad.net.tls import client_context
 from postroad.service import outgoing
-from postroad.settings import Settings, Terms
+from postroad.settings import Outbound, Settings, Terms
 from postroad.smtp.host_memory import HostMemory, Remembered
 from postroad.spool.interface import Spool
 
@@ -141,11 +141,7 @@ def make_runner(
         clock,
         schedule=delivery.rules.schedule,
         rules=delivery.rules.by_destination,
-        limits=RunnerLimits(
-            workers=outbound.connections,
-            per_site=outbound.connections_per_site,
-            rate=outbound.rate / _MINUTE,
-        ),
+        limits=_limits(outbound),
         finder=_finder(settings, clock, listening),
         reports=Notifier(
             settings.hostname,
@@ -157,6 +153,12 @@ def make_runner(
         ),
     )
     return delivery
+
+
+def _limits(outbound: Outbound) -> RunnerLimits:
+    return RunnerLimits(
+        workers=outbound.connections, per_site=outbound.connections_per_site, rate=outbound.rate / _MINUTE
+    )
 
 
 def _smtp(settings: Settings, clock: Clock, hops: NextHops, memory: HostMemory) -> SmtpTransport:
