@@ -14,7 +14,7 @@ import pytest
 
 import postroad.reference
 from postroad.net.listener import listen
-from postroad.web.api.diagnose import MAX_RUNNING
+from postroad.web.diagnosing import MAX_RUNNING
 from postroad.web.serving import WebServer
 from tests.diagnosis.faulty_servers import Talk, says, serving
 from tests.web.house import House

@@ -7,17 +7,14 @@
 | GET /api/v1/diagnose/{id}/events | lang | server-sent events ``step``, ``finding``, ``done``; Last-Event-ID resumes |
 | DELETE /api/v1/diagnose/{id} | | 204; a job under way is ended |
 
-Whoever may not change anything here may not make this server dial either. At most MAX_RUNNING jobs run at once. Where
-strangers might reach the API, only public addresses and the ports of mail are dialled.
+Whoever may not change anything here may not make this server dial either. At most ``diagnosing.MAX_RUNNING`` jobs run at
+once. Where strangers might reach the API, only public addresses and the ports of mail are dialled.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -25,23 +22,19 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from postroad.web.answers import Json
+from postroad.web.diagnosing import Diagnoses, Job, teller
 from postroad.web.door.people import Role, must_be
 from postroad.web.language import asked_language
-from postroad.web.problems import Refusal, words
+from postroad.web.problems import Refusal
 from postroad.web.requests import check_query, json_body
 
 if TYPE_CHECKING:
-    from postroad.diagnosis.diagnosing import Diagnosis, Progress
+    from postroad.diagnosis.diagnosing import Progress
     from postroad.diagnosis.telling import Teller
 
-MAX_RUNNING: Final = 4
-#: Jobs that are remembered, and events of one of them.
-MAX_KEPT: Final = 20
-_MAX_EVENTS: Final = 5_000
 #: Seconds after which a comment keeps a silent stream open.
 _ALIVE: Final = 15.0
 _MAX_TIMEOUT: Final = 300.0
-_MAIL_PORTS: Final = (25, 465, 587, 2525)
 _TEXTS: Final = {"as": "role", "rcpt": "rcpt", "from": "sender", "ehlo": "hello"}
 _FLAGS: Final = {"implicit_tls": "implicit_tls", "host": "host_only", "probe_relay": "probe_relay"}
 _BODY: Final = (
@@ -59,173 +52,69 @@ _BODY: Final = (
 )
 
 
-@dataclass(slots=True, eq=False)
-class Job:
-    """One diagnosis, under way or over."""
-
-    id: str
-    target: str
-    events: list[Progress] = field(default_factory=list)
-    diagnosis: Diagnosis | None = None
-    fault: str = ""
-    task: asyncio.Task[None] | None = None
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def state(self) -> str:
-        """``running``, ``done`` or ``failed``."""
-        if self.diagnosis is not None:
-            return "done"
-        return "failed" if self.fault else "running"
-
-    def hear(self, progress: Progress) -> None:
-        """One more event."""
-        if len(self.events) < _MAX_EVENTS:
-            self.events.append(progress)
-        self.wake()
-
-    def wake(self) -> None:
-        """Whoever follows looks again."""
-        self.changed.set()
-        self.changed = asyncio.Event()
-
-
 class DiagnoseApi:
-    """Answers; ``near``: only the operator can reach us."""
+    """Answers."""
 
-    def __init__(self, *, near: bool) -> None:
-        self._near = near
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
+    def __init__(self, diagnoses: Diagnoses) -> None:
+        self._diagnoses = diagnoses
 
     async def begin(self, request: Request) -> Response:
         """Start a job."""
         must_be(request, Role.OPERATOR)
         check_query(request, "lang")
         language = asked_language(request)
-        target, wishes = self._read(await json_body(request))
-        if sum(job.state == "running" for job in self._jobs.values()) >= MAX_RUNNING:
-            raise Refusal(429, f"{MAX_RUNNING} diagnoses are under way", "wait for one of them, or DELETE it")
-        job = Job(secrets.token_hex(8), target)
-        run = self._runner(job, target, wishes)
-        self._jobs[job.id] = job
-        self._forget_old()
-        job.task = asyncio.get_running_loop().create_task(run)
-        shape = self._shape(job, language)
+        job = self._diagnoses.begin(*_read(await json_body(request)))
+        shape = _shape(job, language)
         return Response(msgspec.json.encode(shape), 202, {"location": shape["self"]}, "application/json")
 
     async def job(self, request: Request) -> Response:
         """How it stands."""
         check_query(request, "lang")
-        return Json(self._shape(self._known(request), asked_language(request)))
+        return Json(_shape(self._known(request), asked_language(request)))
 
     async def end(self, request: Request) -> Response:
         """End and forget it."""
         must_be(request, Role.OPERATOR)
         check_query(request)
-        job = self._known(request)
-        del self._jobs[job.id]
-        if job.task is not None:
-            job.task.cancel()
-        job.fault = job.fault or "ended on demand"
-        job.wake()
+        self._diagnoses.end(request.path_params["id"])
         return Response(status_code=204)
 
     async def events(self, request: Request) -> Response:
         """Follow it."""
         check_query(request, "lang")
         job = self._known(request)
-        teller = _teller(asked_language(request))
+        teller_ = teller(asked_language(request))
         seen = request.headers.get("last-event-id", "")
         start = int(seen) + 1 if seen.isascii() and seen.isdecimal() and len(seen) < 9 else 0
-        return StreamingResponse(_stream(job, start, teller), 200, {"x-accel-buffering": "no"}, "text/event-stream")
-
-    def close(self) -> None:
-        """End all jobs, and the streams that follow them: the server stops."""
-        for job in self._jobs.values():
-            if job.state == "running":
-                job.fault = "the server stops"
-                if job.task is not None:
-                    job.task.cancel()
-            job.wake()
-
-    # --- inside
-
-    def _runner(self, job: Job, target: str, wishes: dict[str, Any]) -> Any:
-        """The work, once what was asked for has been checked; raises what ``diagnose`` raises before it begins."""
-        from postroad.diagnosis.diagnosing import Diagnosing, Inquiry
-        from postroad.diagnosis.targets import read_target
-
-        diagnosing = Diagnosing(read_target(target), Inquiry(**wishes, listener=job.hear))
-
-        async def run() -> None:
-            try:
-                job.diagnosis = await diagnosing.run()
-            except asyncio.CancelledError:
-                job.fault = job.fault or "ended"
-                raise
-            except Exception as fault:  # a bug: told by an incident id, the rest is in the log
-                job.fault = words(fault)[0]
-            finally:
-                job.wake()
-
-        return run()
-
-    def _read(self, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Target and keywords; raises Refusal."""
-        if unknown := [name for name in given if name not in _BODY]:
-            raise Refusal(400, f"there is no `{unknown[0][:40]}`", "known here: " + ", ".join(_BODY))
-        target = given.get("target")
-        if not isinstance(target, str) or not target or len(target) > 300:
-            raise Refusal(400, "`target` must be a host or a domain", '"target": "example.com"')
-        wishes = _texts(given) | _numbers(given)
-        from postroad.delivery.dialling import Dialling
-        from postroad.diagnosis.targets import read_target
-
-        if not self._near:
-            port = read_target(target).port or wishes.get("port", 25)
-            if port not in _MAIL_PORTS:
-                ports = ", ".join(map(str, _MAIL_PORTS))
-                raise Refusal(
-                    403,
-                    f"port {port} is not looked at from here",
-                    f"only {ports}; `postroad diagnose` has no such bound",
-                )
-            wishes["objection"] = Dialling().objection
-        return target, wishes
+        return StreamingResponse(_stream(job, start, teller_), 200, {"x-accel-buffering": "no"}, "text/event-stream")
 
     def _known(self, request: Request) -> Job:
-        job = self._jobs.get(request.path_params["id"])
-        if job is None:
-            raise Refusal(
-                404, "there is no such diagnosis", "it may have been forgotten; POST /api/v1/diagnose begins one"
-            )
-        return job
-
-    def _forget_old(self) -> None:
-        for name in [job.id for job in self._jobs.values() if job.state != "running"]:
-            if len(self._jobs) <= MAX_KEPT:
-                return
-            del self._jobs[name]
-
-    def _shape(self, job: Job, language: str) -> dict[str, Any]:
-        place = f"/api/v1/diagnose/{job.id}"
-        found = job.diagnosis
-        return {
-            "schema": "postroad.diagnosis.job/1",
-            "id": job.id,
-            "state": job.state,
-            "target": job.target,
-            "self": place,
-            "events": f"{place}/events",
-            "fault": job.fault,
-            "diagnosis": None if found is None else _teller(language).document(found, exit=int(found.level > 2)),
-        }
+        return self._diagnoses.job(request.path_params["id"])
 
 
-def _teller(language: str) -> Teller:
-    from postroad.diagnosis.telling import Teller
+def _read(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Target and keywords; raises Refusal."""
+    if unknown := [name for name in given if name not in _BODY]:
+        raise Refusal(400, f"there is no `{unknown[0][:40]}`", "known here: " + ", ".join(_BODY))
+    target = given.get("target")
+    if not isinstance(target, str) or not target or len(target) > 300:
+        raise Refusal(400, "`target` must be a host or a domain", '"target": "example.com"')
+    return target, _texts(given) | _numbers(given)
 
-    return Teller(language)
+
+def _shape(job: Job, language: str) -> dict[str, Any]:
+    place = f"/api/v1/diagnose/{job.id}"
+    found = job.diagnosis
+    return {
+        "schema": "postroad.diagnosis.job/1",
+        "id": job.id,
+        "state": job.state,
+        "target": job.target,
+        "self": place,
+        "events": f"{place}/events",
+        "fault": job.fault,
+        "diagnosis": None if found is None else teller(language).document(found, exit=int(found.level > 2)),
+    }
 
 
 def _texts(given: Mapping[str, Any]) -> dict[str, Any]:

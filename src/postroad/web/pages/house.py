@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -61,6 +61,7 @@ _MENU: Final = (
     )),
     ("server", (
         Way("/conditions", "conditions"), Way("/chaos", "chaos", where="dev"), Way("/setup", "setup"),
+        Way("/diagnose", "diagnose", Role.OPERATOR),
         Way("/settings", "settings"), Way("/api/docs", "api"),
     )),
     ("replies", (
@@ -232,4 +233,4 @@ def _menu(person: Person, about: About | None, language: str, told: bool) -> lis
 def _switched(request: Request, tag: str) -> str:
     """The same page, with its query, in another language."""
     query = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
-    return f"{request.url.path}?{urlencode([*query, ('lang', tag)])}"
+    return f"{quote(request.url.path)}?{urlencode([*query, ('lang', tag)])}"
