@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -15,18 +16,24 @@ from contextlib import AsyncExitStack, suppress
 
 import postroad
 from postroad.admin import About, Admin, Listening
+from postroad.admin.access import Access, Resident
+from postroad.admin.health import Health
+from postroad.admin.setup import Door, Facts
 from postroad.admin.why import Outlook
 from postroad.errors import PostroadError, SettingsError
+from postroad.net.certificate_dates import expires_at
 from postroad.net.descriptors import allow_many
 from postroad.net.listener import AddressTaken, listen
 from postroad.net.memory import keep_large_blocks_mapped, look_for_circles_seldom
 from postroad.net.tls import Certificate
 from postroad.observe.log import get_logger
 from postroad.service import Service
+from postroad.service.assembly import residents
+from postroad.service.effective import Reloaded, effective
 from postroad.service.outgoing import Passwords
 from postroad.service.privileges import drop, hand_over
 from postroad.service.service import bind, close_all, read_certificate, read_passwords
-from postroad.settings import Settings, create_state, shown
+from postroad.settings import Settings, create_state, password_files, shown
 from postroad.web.app import create_app
 from postroad.web.serving import WebServer, control_socket
 
@@ -124,6 +131,7 @@ def _web_servers(service: Service, web: list[socket.socket], password: str) -> l
         public_url=settings.web.public_url if settings.web is not None else "",
         dev=settings.dev is not None,
         password=password,
+        hosts=(settings.hostname,) if settings.dev is None else (),
         exposition=service.exposition,
     )
     control = create_app(admin, control=True, exposition=service.exposition)
@@ -144,6 +152,57 @@ def make_admin(service: Service) -> Admin:
         clock=service.clock,
         runner=service.delivery.runner if service.settings.dev is None else None,
         outlook=Outlook(service.delivery.gives_up_at, service.delivery.rests_until),
+        delivery=service.delivery if service.settings.dev is None else None,
+        setup=lambda: _facts(service),
+        settings=lambda: effective(service.settings, service.reloaded),
+        health=lambda: _health(service),
+        access=_access(service),
+    )
+
+
+def _access(service: Service) -> Access:
+    """Who may come in by the web; asked anew for each request, so that a reload acts at once."""
+    dev = service.settings.dev is not None
+    return Access(
+        residents=lambda: {name: Resident(*one) for name, one in residents(service.settings).items()},
+        verify=service.check_password,
+        folder=service.settings.state,
+        # The password of an open developer's inbox is another one at each start, and so are its sign-ins.
+        keep_sign_ins=not dev,
+        clock=service.clock,
+    )
+
+
+def _health(service: Service) -> Health:
+    """What the machine has left."""
+    tls = service.settings.tls
+    try:
+        disk = shutil.disk_usage(service.settings.state).total
+    except OSError:
+        disk = None
+    return Health(service.spool.free_octets(), disk, expires_at(tls.cert) if tls is not None else None)
+
+
+def _facts(service: Service) -> Facts:
+    """What of the settings can be checked from outside of them."""
+    settings, outbound = service.settings, service.settings.outbound
+    secret = list(password_files(settings).values())
+    secret += [] if settings.tls is None else [settings.tls.key]
+    secret += [settings.path] if settings.path is not None and settings.accounts else []
+    return Facts(
+        hostname=settings.hostname,
+        dev=settings.dev is not None,
+        doors=tuple(Door(one.name, one.host, one.port, one.tls) for one in _about(service).listeners),
+        domains=tuple(one.name for one in settings.domains),
+        state=settings.state,
+        min_free=settings.limits.min_free,
+        resolver=outbound.resolver,
+        source=outbound.source,
+        via=outbound.via,
+        port=outbound.port,
+        allow_networks=tuple(map(str, outbound.allow_networks)),
+        certificate=settings.tls.cert if settings.tls is not None else None,
+        secrets=tuple(dict.fromkeys(secret)),
     )
 
 
@@ -184,11 +243,15 @@ class Reloads:
         async with self.turn:
             if self._stop.is_set():
                 return
+            at = self._service.clock.wall()
             try:
                 await self._service.reload()
+                self._service.reloaded = Reloaded(at)
             except PostroadError as fault:
+                self._service.reloaded = Reloaded(at, fault.message, fault.hint)
                 log.error("settings not reloaded, the old ones stay", cause=str(fault), hint=fault.hint)
             except Exception:
+                self._service.reloaded = Reloaded(at, "a fault in the server, see its log")
                 log.exception("settings not reloaded")
 
 

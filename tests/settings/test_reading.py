@@ -68,6 +68,7 @@ deliver = "hold"
 name = "kana"
 password_hash = "{HASH}"
 senders = ["Kana@Example.com", "@NEWS.example"]
+role = "operator"
 
 [retry]
 schedule = ["1m", 300, "1.5h"]
@@ -119,7 +120,7 @@ def test_a_whole_file() -> None:
     assert found.domains[0].recipients == ("kana", "Bob", "info")
     assert found.domains[0].postmaster == "kana@example.com"
     assert found.domains[1].recipients is None
-    assert found.accounts == (settings.Account("kana", HASH, ("kana@example.com", "@news.example")),)
+    assert found.accounts == (settings.Account("kana", HASH, ("kana@example.com", "@news.example"), "operator"),)
     assert found.retry == settings.Retry((60.0, 300.0, 5400.0), 345600.0, None)
     assert (found.limits.message_size, found.limits.min_free, found.limits.connections) == (10 * 2**20, 2**30, 50)
     assert found.limits.exempt == LOOPBACK + trusted
@@ -400,7 +401,7 @@ def test_users_may_be_called_accounts_beside_the_system_account() -> None:
         ("hostname = 'h.example'", "nothing to listen on"),
         ("hostname = 'h.example'\nstate = 'relative'\n[mx]", "2: state: 'relative' must begin with /"),
         (f"hostname = 'h.example'\nstate = '/{'x' * 100}'\n[mx]", "2: state: the path is"),
-        ("hostname = 'h.example'\n[mx]\n[web]\nlisten = ['0.0.0.0:80']", "4: web.listen: 0.0.0.0:80: the page has"),
+        ("hostname = 'h.example'\n[mx]\n[web]\nlisten = ['0.0.0.0:80']", "4: web.listen: 0.0.0.0:80: the network"),
         ("hostname = 'h.example'\n[mx]\n[web]\npublic_url = 'mail.example.com'", "4: web.public_url:"),
         (
             "hostname = 'h.example'\n[mx]\nlisten=['127.0.0.1:80']\n[web]\nlisten = ['127.0.0.1:80']",
@@ -428,6 +429,42 @@ def test_text_that_is_no_toml(text: str, place: str) -> None:
     with pytest.raises(SettingsError) as caught:
         read(text)
     assert caught.value.message.startswith(place)
+
+
+FAR = MX + "[web]\nlisten = ['192.0.2.1:80']\n"
+SOMEBODY = f"[[user]]\nname = 'ann'\npassword_hash = '{HASH}'\n"
+
+
+def test_the_page_leaves_the_machine_when_somebody_can_sign_in() -> None:
+    assert hints(FAR) == ['give somebody a role: role = "operator" (or "viewer") in a [[user]], or listen on 127.0.0.1']
+    assert faults(FAR + SOMEBODY) == faults(FAR)
+    assert any("in clear" in one for one in read(FAR + SOMEBODY + "role = 'viewer'").warnings)
+    safe = FAR + "public_url = 'https://web.example'\n" + SOMEBODY + "role = 'operator'"
+    assert not any("web" in one for one in read(safe).warnings)
+    assert [one.role for one in read(safe).accounts] == ["operator"]
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("'operater'", 'did you mean "operator"?'),
+        ("'Viewer'", 'did you mean "viewer"?'),
+        ("'root'", "leave it out"),
+        ("7", "leave it out"),
+        ("['viewer']", 'did you mean "viewer"?'),
+    ],
+)
+def test_a_role_that_is_none(written: str, hint: str) -> None:
+    text = MX + SOMEBODY + f"role = {written}"
+    assert faults(text)[0].startswith("6: user.role: ")
+    assert hints(text)[0].startswith(hint)
+
+
+def test_a_role_is_of_use_with_the_page_only_and_the_page_with_a_role() -> None:
+    assert any("there is no [web]" in one for one in read(MX + SOMEBODY + "role = 'viewer'").warnings)
+    assert any("nobody can sign in to [web]" in one for one in read(MX + "[web]\n" + SOMEBODY).warnings)
+    of_use = read(MX + "[web]\n" + SOMEBODY + "role = 'viewer'").warnings
+    assert not any("[web]" in one or "of no use" in one for one in of_use)
 
 
 def test_warnings() -> None:

@@ -57,9 +57,11 @@ class Access:
         residents: Callable[[], Residents] = dict,
         verify: Verify = _nobody,
         folder: Path | None = None,
+        keep_sign_ins: bool = True,
         clock: Clock | None = None,
     ) -> None:
-        """``residents`` is asked each time, for a reload may change them; ``folder`` None: nothing is kept.
+        """``residents`` is asked each time, for a reload may change them; ``folder`` None: nothing is kept;
+        ``keep_sign_ins`` False: they end with the process.
 
         ``verify`` takes as long for names that do not exist as for others.
         """
@@ -67,7 +69,7 @@ class Access:
         self._residents = residents
         self.verify = verify
         self.tokens = Tokens(folder / TOKENS_FILE if folder is not None else None, clock)
-        self.sign_ins = SignIns(folder / SIGN_INS_FILE if folder is not None else None, clock)
+        self.sign_ins = SignIns(folder / SIGN_INS_FILE if folder is not None and keep_sign_ins else None, clock)
 
     def resident(self, name: str) -> Resident | None:
         """Who bears this name now and has a role."""

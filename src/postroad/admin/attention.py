@@ -259,4 +259,5 @@ def _peers(refused: Sequence[SessionRecord], now: float) -> Iterable[Need]:
     counted = Counter(one.peer.rpartition(":")[0] or one.peer for one in lately)
     for host, count in counted.most_common(_EACH):
         if count >= _SPRAY:
-            yield Need("peer", "note", "/sessions?refused=true", host, count)
+            href = "/sessions?" + urlencode({"refused": "true", "peer": host})
+            yield Need("peer", "note", href, host, count)

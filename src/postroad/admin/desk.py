@@ -5,16 +5,21 @@ Values in, values out: no HTTP and no terminal here. It is made by whoever joins
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from postroad.admin.access import Access
+from postroad.admin.attention import AttentionDesk
+from postroad.admin.destinations import Delivery, DestinationDesk
 from postroad.admin.events import told_events
+from postroad.admin.health import Health, HealthDesk
+from postroad.admin.heard import HeardDesk
 from postroad.admin.journal import JournalDesk
 from postroad.admin.queue import QueueDesk
 from postroad.admin.queue_actions import Bouncer, QueueActions
 from postroad.admin.releasing import ReleaseDesk
+from postroad.admin.setup import Door, Facts, SetupDesk
 from postroad.admin.traffic import TrafficDesk
 from postroad.admin.trying import Tried, try_parameters
 from postroad.admin.why import NO_OUTLOOK, Outlook, Why, why
@@ -29,6 +34,7 @@ from postroad.observe.sessions import SessionLog, SessionRecord
 from postroad.observe.traffic import Traffic
 from postroad.policy.conditions import Condition, ConditionsBoard
 from postroad.replies.catalogue import catalogue
+from postroad.service.effective import Effective
 from postroad.spool.interface import Spool, SpoolStats
 
 MAX_WAIT: Final = 300.0
@@ -77,7 +83,14 @@ class Status:
 
 
 class Admin:
-    """See the module."""
+    """See the module.
+
+    ``about`` is asked each time, for port 0 is known late; ``chaos`` None: not in dev mode. ``runner`` gives up recipients
+    and tells their senders, ``outlook`` knows when the schedule ends: both are of delivery; without them (dev mode)
+    nobody is given up. ``access``: who may come in by the web; None: nobody has to sign in, or nobody can. ``traffic``
+    None: counted from now on, without replies. ``delivery`` knows ways and hosts; None: nothing leaves. ``setup``: what
+    of the settings can be checked from outside; ``settings``: those that run. ``health`` measures the machine.
+    """
 
     def __init__(
         self,
@@ -94,13 +107,12 @@ class Admin:
         outlook: Outlook = NO_OUTLOOK,
         access: Access | None = None,
         traffic: Traffic | None = None,
+        delivery: Delivery | None = None,
+        setup: Callable[[], Facts] | None = None,
+        settings: Callable[[], Awaitable[Effective]] | None = None,
+        health: Callable[[], Health] = Health,
     ) -> None:
-        """``about`` is asked each time, for port 0 is known late; ``chaos`` None: not in dev mode.
-
-        ``runner`` gives up recipients and tells their senders, ``outlook`` knows when the schedule ends: both are of
-        delivery; without them (dev mode) nobody is given up. ``access``: who may come in by the web; None: nobody has to
-        sign in, or nobody can. ``traffic`` None: counted from now on, without replies.
-        """
+        """See the class."""
         self._spool = spool
         self._inbox = inbox
         self._conditions = conditions
@@ -115,9 +127,19 @@ class Admin:
         self.queue = QueueDesk([spool], lambda: catalogue().rules, self._clock)
         self.queue_actions = QueueActions(self.queue, spool, runner, self._clock)
         self.journal = JournalDesk(self.queue, spool)
-        self.events = told_events(spool, sessions, conditions, self.queue_actions)
         self.traffic = TrafficDesk(traffic if traffic is not None else self._counted_from_now())
+        self._watch(delivery, health)
         self._releases = ReleaseDesk(inbox, self._clock)
+        self.setup = SetupDesk(setup or self._facts, self.journal, self._clock)
+        self._settings = settings
+
+    def _watch(self, delivery: Delivery | None, health: Callable[[], Health]) -> None:
+        """What happens, destinations, the machine, and what needs somebody."""
+        self.events = told_events(self._spool, self._sessions, self._conditions, self.queue_actions)
+        self.heard = HeardDesk(self._spool)
+        self.destinations = DestinationDesk(self.queue, self.heard, self.traffic, delivery)
+        self.health = HealthDesk(health, self._clock)
+        self.attention = AttentionDesk(self, lambda: self._about().dev)
 
     def _counted_from_now(self) -> Traffic:
         traffic = Traffic(self._clock)
@@ -125,7 +147,19 @@ class Admin:
         self._spool.on_settled(traffic.settled)
         return traffic
 
+    def _facts(self) -> Facts:
+        """What we know of ourselves without the settings."""
+        about = self._about()
+        doors = tuple(Door(one.name, one.host, one.port, one.tls) for one in about.listeners)
+        return Facts(hostname=about.hostname, dev=about.dev, doors=doors)
+
     # ── the server ──────────────────────────────────────────────────────────
+
+    async def settings(self) -> Effective:
+        """Every effective setting with its source; raises NotFound where nobody knows them."""
+        if self._settings is None:
+            raise NotFound("the settings of this server are not known here")
+        return await self._settings()
 
     def now(self) -> float:
         """Seconds since the epoch, by the server's clock."""

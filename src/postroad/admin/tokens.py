@@ -17,6 +17,7 @@ from postroad.admin.kept import read_rows, write_rows
 from postroad.clock import Clock
 from postroad.errors import NotFound, PostroadError
 
+Rows = list[dict[str, Any]]
 RoleName = Literal["viewer", "operator"]
 ROLES: Final[tuple[RoleName, ...]] = get_args(RoleName)
 
@@ -59,15 +60,16 @@ class Tokens:
         now = self._clock.wall()
         return sorted((one for one in self._tokens.values() if not _ended(one, now)), key=lambda one: one.name)
 
-    def add(self, name: str, role: RoleName, days: int | None = None) -> tuple[Token, str]:
+    def add(self, name: str, role: str, days: int | None = None) -> tuple[Token, str]:
         """A new token and its secret, which nobody can tell a second time. ``days`` None: it does not end by itself.
 
         Raises PostroadError for a name or number that cannot be, or when it cannot be stored.
         """
         if _NAME.match(name) is None:
             raise PostroadError(f"{name[:80]!r} cannot be the name of a token", "1 to 64 of A-Z a-z 0-9 . _ @ -")
-        if role not in ROLES:
-            raise PostroadError(f"there is no role {str(role)[:40]!r}", "viewer or operator")
+        known = next((one for one in ROLES if one == role), None)
+        if known is None:
+            raise PostroadError(f"there is no role {role[:40]!r}", "viewer or operator")
         if days is not None and not 1 <= days <= MAX_DAYS:
             raise PostroadError(f"a token lasts 1 to {MAX_DAYS} days")
         now = self._clock.wall()
@@ -77,7 +79,7 @@ class Tokens:
         if len(kept) >= MAX_TOKENS:
             raise PostroadError(f"there are {MAX_TOKENS} tokens already", "remove those that nobody uses")
         secret = PREFIX + secrets.token_urlsafe(32)
-        made = Token(name, role, now, None, None if days is None else now + days * _DAY)
+        made = Token(name, known, now, None, None if days is None else now + days * _DAY)
         self._keep({**kept, _mark(secret): made})
         return made, secret
 
@@ -112,7 +114,7 @@ class Tokens:
         self._tokens = tokens
 
     @staticmethod
-    def _rows(tokens: dict[str, Token]) -> list[dict[str, Any]]:
+    def _rows(tokens: dict[str, Token]) -> Rows:
         return [
             {
                 "sha256": mark,

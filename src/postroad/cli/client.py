@@ -114,6 +114,10 @@ class Server:
         if parts.password is not None:
             pair = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
             headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+        elif token := os.environ.get("POSTROAD_TOKEN", ""):
+            if not token.isascii() or not token.isprintable():
+                raise Failure(Exit.USAGE, "POSTROAD_TOKEN holds no token", "postroad token add prints one")
+            headers["Authorization"] = f"Bearer {token}"
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         return kind(parts.hostname or "", parts.port, timeout=timeout), headers
 

@@ -27,6 +27,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "conditions": ("postroad.cli.conditions", "Which parameters are refused just now (455), and why."),
     "config": ("postroad.cli.config", "Check, show and explain the settings file."),
     "user": ("postroad.cli.user", "Passwords for [[user]] tables."),
+    "token": ("postroad.cli.token", "Tokens with which programs use the API."),
     "bounce": ("postroad.cli.bounce", "Mail that came back: whom it names, why, and what to do."),
     "explain": ("postroad.cli.explain", "What a reply, a code or a transcript means, and what to do."),
     "compare": ("postroad.cli.compare", "Two reply codes side by side."),

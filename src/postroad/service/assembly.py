@@ -24,7 +24,7 @@ from postroad.policy.stages import Policies, Policy
 from postroad.service import outgoing
 from postroad.service.counting import CountedSessions
 from postroad.service.help_topics import help_topic
-from postroad.settings import SOFTWARE, Limits, Listener, Role, Settings
+from postroad.settings import SOFTWARE, Limits, Listener, Role, Settings, WebRole
 from postroad.smtp import extensions as ext
 from postroad.smtp.parameters import Extension, ExtensionSet
 from postroad.smtp.sasl import MECHANISMS
@@ -177,6 +177,11 @@ def _policies(
     senders = OwnSenders({account.name: account.senders for account in settings.accounts})
     submitters: tuple[Policy, ...] = (SubmittersOnly(),) if role in _SUBMISSION else ()
     return Policies.of(shared.rates, *submitters, senders, relaying, passwords), relaying
+
+
+def residents(settings: Settings) -> Mapping[str, tuple[WebRole, str]]:
+    """Who has a role on the pages: name -> role and password hash."""
+    return {one.name: (one.role, one.password_hash) for one in settings.accounts if one.role is not None}
 
 
 def password_hashes(settings: Settings) -> Mapping[str, str]:

@@ -266,6 +266,11 @@ class Service:
         if before is not None:
             asyncio.get_running_loop().call_later(GRACE, before.close)  # running sessions may still ask it
 
+    async def check_password(self, name: str, password: str) -> bool | None:
+        """Whether this is the password of an account; None when too many ask at once. Takes the same time for all names."""
+        known = self._known()
+        return await known.check(name, password) if isinstance(known, Accounts) else False
+
     def _known(self) -> Accounts | AnyPassword:
         """Whoever knows accounts; raises RuntimeError before the start."""
         if self._authenticator is None:

@@ -30,6 +30,7 @@ from postroad.settings.model import (
     Tls,
     TlsPolicy,
     Web,
+    WebRole,
 )
 from postroad.settings.reading import default_state, development, load, load_text, read_again
 from postroad.settings.tables import SettingsErrors
@@ -59,6 +60,7 @@ __all__ = [
     "Tls",
     "TlsPolicy",
     "Web",
+    "WebRole",
     "create_state",
     "default_hostname",
     "default_state",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from postroad.settings.model import Address, Dev, Limits, Settings
+from postroad.settings.model import Address, Dev, Limits, Settings, Web
 from postroad.settings.outgoing import check_outgoing
 from postroad.settings.tables import Faults
 
@@ -50,13 +50,28 @@ def _check_roles(settings: Settings, faults: Faults) -> None:
     if settings.mx is not None and not settings.domains and settings.dev is None:
         faults.warn("mx", "[mx] is on but no [[domain]] is set: all mail is refused")
     if settings.web is not None and settings.dev is None:
-        for host, port in settings.web.listen:
-            if not is_loopback(host):
-                faults.add(
-                    "web.listen",
-                    f"web.listen: {shown((host, port))}: the page has no sign-in yet, so it stays on this machine",
-                    "listen on 127.0.0.1 and put a proxy with a password before it",
-                )
+        _check_web(settings, settings.web, faults)
+
+
+def _check_web(settings: Settings, web: Web, faults: Faults) -> None:
+    """Somebody can sign in where the network can reach the page, and no password crosses it in clear unmentioned."""
+    signs_in = any(account.role is not None for account in settings.accounts)
+    table = settings.people if settings.accounts or settings.user else "user"
+    far = [shown((host, port)) for host, port in web.listen if not is_loopback(host)]
+    if far and not signs_in:
+        faults.add(
+            "web.listen",
+            f"web.listen: {far[0]}: the network can reach this page, and nobody can sign in",
+            f'give somebody a role: role = "operator" (or "viewer") in a [[{table}]], or listen on 127.0.0.1',
+        )
+    elif far and not web.public_url.lower().startswith("https:"):
+        faults.warn(
+            "web.listen",
+            f"web.listen: {far[0]}: passwords cross the network in clear, unless a proxy with TLS stands before the page"
+            " and public_url says https",
+        )
+    elif not signs_in:
+        faults.warn("web", f"nobody can sign in to [web]: no [[{table}]] has a role")
 
 
 def shown(address: Address) -> str:
@@ -101,7 +116,11 @@ def _check_accounts(settings: Settings, faults: Faults) -> None:
     if settings.dev is not None:
         return
     offering = [role for role, listener in settings.listeners if listener.auth]
-    if settings.accounts and not offering:
+    if settings.web is None:
+        for index, account in enumerate(settings.accounts):
+            if account.role is not None:
+                faults.warn(f"{settings.people}.{index}.role", f"{account.name!r} has a role, and there is no [web]")
+    if settings.accounts and not offering and not any(account.role for account in settings.accounts):
         faults.warn(f"{settings.people}.0", "no listener offers AUTH: the accounts are of no use")
     for role in offering:
         listener = getattr(settings, role)

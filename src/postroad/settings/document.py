@@ -46,6 +46,7 @@ def document(settings: Settings) -> Document:
     found[settings.people] = [
         {"name": account.name, "password_hash": HIDDEN}
         | ({"senders": list(account.senders)} if account.senders is not None else {})
+        | ({"role": account.role} if account.role is not None else {})
         for account in settings.accounts
     ]
     return {key: value for key, value in found.items() if value != []}

@@ -25,6 +25,7 @@ Role = Literal["mx", "submission", "submissions", "dev"]
 TlsPolicy = Literal["never", "opportunistic", "require", "verify"]
 ReportLanguage = Literal["sender", "en", "ja", "both"]
 DoubleBounces = Literal["postmaster", "drop"]
+WebRole = Literal["viewer", "operator"]
 
 LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -177,6 +178,8 @@ class Account:
     password_hash: str = field(repr=False)
     senders: tuple[str, ...] | None = None
     """``local@domain`` or ``@domain``, normalized; None: any reverse-path."""
+    role: WebRole | None = None
+    """What they may do on the pages and by the API; None: they cannot sign in there."""
 
 
 @dataclass(frozen=True, slots=True)

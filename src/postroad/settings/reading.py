@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Literal
 
@@ -36,6 +37,7 @@ from postroad.settings.model import (
     Tls,
     TlsVersion,
     Web,
+    WebRole,
 )
 from postroad.settings.places import find_places, key_paths
 from postroad.settings.tables import Faults, Table
@@ -265,7 +267,19 @@ def _account(table: Table) -> Account:
         name=table.need("name", v.word, "", "the name given in AUTH, often the mail address"),
         password_hash=table.need("password_hash", v.password_hash, "", "make one with: postroad user hash"),
         senders=table.take("senders", v.listed(v.sender_pattern, 1), None),
+        role=table.take("role", _role, None),
     )
+
+
+def _role(value: object) -> WebRole:
+    """``viewer`` or ``operator``, with the one that was likely meant."""
+    roles: tuple[WebRole, ...] = ("viewer", "operator")
+    try:
+        return v.one_of(*roles)(value)
+    except SettingsError as fault:
+        near = get_close_matches(str(value).lower(), roles, n=1, cutoff=0.5)
+        hint = f'did you mean "{near[0]}"?' if near else "leave it out for no access to the pages"
+        raise SettingsError(fault.message, hint) from fault
 
 
 def _exempt(trusted: tuple[Network, ...]) -> tuple[Network, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,18 +21,26 @@ from postroad.admin import Admin
 from postroad.errors import PostroadError
 from postroad.web import assets
 from postroad.web.api import metrics, routes
+from postroad.web.api.events import EventsApi
+from postroad.web.diagnosing import Diagnoses
 from postroad.web.door.entry import Entry, Everybody, OnePassword, People
 from postroad.web.door.guard import Guard
 from postroad.web.door.limiter import Limiter
 from postroad.web.door.people import Role
 from postroad.web.pages.chaos import Chaos
 from postroad.web.pages.conditions import Conditions
+from postroad.web.pages.dashboard import Dashboard
+from postroad.web.pages.destinations import Destinations
+from postroad.web.pages.diagnose import Diagnose
 from postroad.web.pages.house import House
 from postroad.web.pages.inbox import Inbox
+from postroad.web.pages.inbox_release import InboxRelease
 from postroad.web.pages.message import MessagePage
 from postroad.web.pages.queue import Queue
 from postroad.web.pages.reference import Reference, public_paths
 from postroad.web.pages.sessions import Sessions
+from postroad.web.pages.settings import Settings
+from postroad.web.pages.setup import Setup
 from postroad.web.pages.sign_in import SignIn
 from postroad.web.problems import Refusal, problem
 
@@ -64,21 +72,14 @@ def create_app(
     """
     entry = entry or _entry(admin, dev, control, password)
     house = House(admin, language=language, signs_in=entry.signs_in)
-    guard: dict[str, Any] = {"entry": entry, "hosts": tuple(hosts), "public_url": public_url, "control": control}
     stopping = asyncio.Event()
-    endings: list[Callable[[], None]] = [stopping.set]
+    diagnoses = Diagnoses(near=control or (dev and not password))
+    events = EventsApi(admin)
+    endings: list[Callable[[], None]] = [stopping.set, diagnoses.close, events.close]
     app = Starlette(
-        routes=[
-            *_health(admin),
-            *(metrics.routes(exposition) if exposition is not None else ()),
-            *routes.routes(admin, near=control or (dev and not password), endings=endings),
-            *_pages(house),
-            *SignIn(house, entry, Limiter(admin.access.clock), secure=public_url.lower().startswith("https:")).routes(),
-            *Reference(house, public_url).routes(),
-            *assets.routes(),
-        ],
+        routes=_routes(house, entry, diagnoses, events, exposition, public_url),
         middleware=[
-            Middleware(Guard, public=public_paths(), **guard),
+            Middleware(Guard, entry=entry, hosts=hosts, public_url=public_url, control=control, public=public_paths()),
             Middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5, exclude_content_types=_UNCOMPRESSED),
         ],
         exception_handlers=dict.fromkeys((PostroadError, HTTPException, Exception), _on_fault(house)),
@@ -88,6 +89,27 @@ def create_app(
     return app
 
 
+def _routes(
+    house: House,
+    entry: Entry,
+    diagnoses: Diagnoses,
+    events: EventsApi,
+    exposition: metrics.Exposition | None,
+    public_url: str,
+) -> list[BaseRoute]:
+    """All that can be asked, in the order in which it is looked for."""
+    secure = public_url.lower().startswith("https:")
+    return [
+        *_health(house.admin),
+        *(metrics.routes(exposition) if exposition is not None else ()),
+        *routes.routes(house.admin, diagnoses, events),
+        *_pages(house, diagnoses),
+        *SignIn(house, entry, Limiter(house.admin.access.clock), secure=secure).routes(),
+        *Reference(house, public_url).routes(),
+        *assets.routes(),
+    ]
+
+
 def _entry(admin: Admin, dev: bool, control: bool, password: str) -> Entry:
     """Who may come in, by the mode of the server."""
     if control or (dev and not password):
@@ -95,9 +117,22 @@ def _entry(admin: Admin, dev: bool, control: bool, password: str) -> Entry:
     return OnePassword(admin.access, password) if password else People(admin.access)
 
 
-def _pages(house: House) -> list[BaseRoute]:
+def _pages(house: House, diagnoses: Diagnoses) -> list[BaseRoute]:
     """Every part of the house."""
-    parts = (Inbox(house), Sessions(house), Chaos(house), Conditions(house), MessagePage(house), Queue(house))
+    parts = (
+        Dashboard(house),
+        InboxRelease(house),
+        Inbox(house),
+        Sessions(house),
+        Chaos(house),
+        Conditions(house),
+        Setup(house),
+        Settings(house),
+        MessagePage(house),
+        Queue(house),
+        Destinations(house, diagnoses),
+        Diagnose(house, diagnoses),
+    )
     return [route for part in parts for route in part.routes()]
 
 

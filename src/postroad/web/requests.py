@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.requests import Request
 
-from postroad.inbox.inbox import Filter
 from postroad.web.problems import Refusal
 
 MAX_WORD: Final = 1_000
@@ -64,11 +63,6 @@ def flag(request: Request, name: str) -> bool:
     if text not in ("", "0", "1", "true", "false"):
         raise Refusal(400, f"`{name}` must be true or false")
     return text in ("1", "true")
-
-
-def wanted(request: Request) -> Filter:
-    """``to``, ``from`` and ``subject`` of the query."""
-    return Filter(word(request, "to"), word(request, "from"), word(request, "subject"))
 
 
 async def body(request: Request, most: int = MAX_BODY) -> bytes:

@@ -10,6 +10,10 @@ from typing import Final
 
 from postroad.diagnosis.findings import Finding
 from postroad.diagnosis.findings import Level as Gravity
+from postroad.net.dns_names import is_host_name
+
+#: Ends of names that only a local network knows.
+_LOCAL: Final = (".local", ".localdomain", ".internal", ".lan", ".home", ".arpa")
 
 
 class Level(IntEnum):
@@ -74,6 +78,12 @@ class Facts:
     certificate: Path | None = None
     secrets: tuple[Path, ...] = ()
     """Files that nobody else may read."""
+
+    @property
+    def has_name(self) -> bool:
+        """``hostname`` is one that others can look up: no address, no single label, none of a local network."""
+        name = self.hostname
+        return "." in name and is_host_name(name) and not name.endswith(_LOCAL)
 
     @property
     def sends_itself(self) -> bool:

@@ -99,7 +99,7 @@ class SetupDesk:
         """Look again when nobody did lately."""
         now = self._clock.wall()
         if not self._report.is_running and not 0 <= now - self._report.ended_at < KEPT:
-            self.begin(self._report.targets)
+            self.begin()  # without the hosts that were named once: nobody asks for them now
 
     async def wait(self, seconds: float) -> None:
         """Until the run has ended, at most so long."""

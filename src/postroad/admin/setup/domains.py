@@ -20,19 +20,19 @@ _MAX_HOSTS = 8
 
 async def look_at_mx(dns: Dns, facts: Facts, mine: Own, domain: str) -> Check:
     """Whether mail for the domain comes here."""
-    record = Record(f"{domain}.", "MX", f"10 {facts.hostname}.")
+    proposed = [Record(f"{domain}.", "MX", f"10 {facts.hostname}.")] if facts.has_name else []
     try:
         records = (await dns.mx(domain)).records
     except DnsTemporary as fault:
         return check("mx", Level.UNKNOWN, "dns-silent", domain, evidence=[("dns", str(fault))])
     except DnsError as fault:
         seen = [("dns", str(fault))]
-        return check("mx", Level.FAIL, "mx.missing", domain, records=[record], evidence=seen, domain=domain)
+        return check("mx", Level.FAIL, "mx.missing", domain, records=proposed, evidence=seen, domain=domain)
     judged = judge_mx(domain, records)
     evidence = [("mx", f"{one.preference} {one.host or '.'}") for one in records[:_MAX_HOSTS]]
     if not judged.records:
         row = of_findings("mx", domain, judged.findings, evidence)
-        return check("mx", Level.FAIL, "mx.nobody", domain, records=[record], evidence=evidence, findings=row.findings)
+        return check("mx", Level.FAIL, "mx.nobody", domain, records=proposed, evidence=evidence, findings=row.findings)
     here, told, silent = [], [one for one in judged.findings if level_of([one]) > Level.OK], False
     for one in judged.records[:_MAX_HOSTS]:
         leads, finding = await _leads_here(dns, facts, mine, one.host, domain)
@@ -46,7 +46,7 @@ async def look_at_mx(dns: Dns, facts: Facts, mine: Own, domain: str) -> Check:
     if silent:
         return check("mx", Level.UNKNOWN, "dns-silent", domain, evidence=evidence)
     return check(
-        "mx", Level.WARN, "mx.elsewhere", domain, records=[record], evidence=evidence, findings=told, hosts=hosts
+        "mx", Level.WARN, "mx.elsewhere", domain, records=proposed, evidence=evidence, findings=told, hosts=hosts
     )
 
 

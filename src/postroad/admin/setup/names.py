@@ -54,7 +54,7 @@ def look_at_name(facts: Facts, mine: Own) -> Check:
     seen = [pair for pair in evidence if pair[1]]
     if facts.dev:
         return check("hostname", Level.OK, "hostname.dev", evidence=seen, name=name)
-    if "." not in name or name.endswith((".local", ".localdomain", ".internal", ".lan")):
+    if not facts.has_name:
         return check("hostname", Level.FAIL, "hostname.not-whole", evidence=seen, name=name)
     records = tuple(address_record(name, one) for one in mine.public if one not in mine.named)
     if not mine.named:
@@ -88,9 +88,9 @@ async def look_at_ptr(dns: Dns, facts: Facts, address: str) -> Check:
     row = of_findings("ptr", address, [found])
     if row.level < Level.WARN:
         return row
-    record = Record(f"{ip_address(address).reverse_pointer}.", "PTR", f"{facts.hostname}.")
+    records = [Record(f"{ip_address(address).reverse_pointer}.", "PTR", f"{facts.hostname}.")] if facts.has_name else []
     level = level_of([found]) if facts.sends_itself else Level.NOTE
-    return check("ptr", level, "ptr.ask", address, records=[record], evidence=row.evidence, findings=[found])
+    return check("ptr", level, "", address, records=records, evidence=row.evidence, findings=[found])
 
 
 def no_ptr(facts: Facts) -> Check:

@@ -3,11 +3,12 @@
 | method and path | query or body | answer |
 |---|---|---|
 | GET /api/v1/status | | status |
-| GET /api/v1/inbox | to, from, subject, after, before, limit | ``{"messages": [row], "before"}`` |
-| GET /api/v1/inbox/wait | to, from, subject, after (id or sequence), timeout | message; 404 when none came in time |
-| DELETE /api/v1/inbox | to, from, subject | ``{"removed"}`` |
+| GET /api/v1/inbox | q, to, from, subject, after, before, limit | ``{"messages": [row], "before"}`` |
+| GET /api/v1/inbox/wait | q, to, from, subject, after (id or sequence), timeout | message; 404 when none came in time |
+| DELETE /api/v1/inbox | q, to, from, subject | ``{"removed"}`` |
 | GET, DELETE /api/v1/inbox/{id} | | message; 204 |
 | GET /api/v1/inbox/{id}/raw, text, html, transcript, journal, attachments/{n} | | the thing itself |
+| POST /api/v1/inbox/{id}/release | ``{"to": [], "server", "from"}`` | what came of it; dev mode only |
 | GET /api/v1/chaos | | ``{"rules": [rule]}`` |
 | POST /api/v1/chaos | rule | rule; it stands in front of the others |
 | PUT /api/v1/chaos | ``{"rules": [rule]}`` | ``{"rules": [rule]}`` |
@@ -15,12 +16,15 @@
 | GET /api/v1/conditions | | ``{"conditions": [condition], "known"}`` |
 | PUT /api/v1/conditions/{PARAMETER} | ``{"available": false, "seconds": 600, "why": "…"}`` | condition |
 | DELETE /api/v1/conditions, /api/v1/conditions/{PARAMETER} | | ``{"removed"}`` |
-| GET /api/v1/sessions | refused, before, limit | ``{"sessions": [session], "before"}`` |
+| GET /api/v1/sessions | refused, peer, code, before, limit | ``{"sessions": [session], "before"}`` |
 | GET /api/v1/sessions/{id} | | session with transcript |
 | /api/v1/queue…, /api/v1/log | | see ``queue`` |
+| /api/v1/destinations… | | see ``destinations`` |
+| GET /api/v1/attention | lang | see ``attention`` |
 | GET /api/v1/events | topics, last | see ``events`` |
 | GET /api/v1/traffic | seconds, step | see ``traffic`` |
 | /api/v1/diagnose… | | see ``diagnose`` |
+| GET, POST /api/v1/tokens, DELETE /api/v1/tokens/{name} | | see ``tokens`` |
 | POST /api/v1/bounces/explain | | see ``bounces`` |
 | POST /api/v1/logs/explain | | see ``logs`` |
 """
@@ -34,20 +38,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from postroad.admin import MAX_WAIT, Admin
+from postroad.admin import Admin
 from postroad.inbox.chaos import read_rule
-from postroad.web.answers import Json, attachment_response, html_response, raw_response, while_connected
+from postroad.web.answers import Json
 from postroad.web.api import bounces, logs, shapes
+from postroad.web.api.attention import AttentionApi
+from postroad.web.api.destinations import DestinationsApi
 from postroad.web.api.diagnose import DiagnoseApi
 from postroad.web.api.events import EventsApi
+from postroad.web.api.inbox import InboxApi
 from postroad.web.api.queue import QueueApi
+from postroad.web.api.setup import SetupApi
+from postroad.web.api.tokens import TokensApi
 from postroad.web.api.traffic import TrafficApi
+from postroad.web.diagnosing import Diagnoses
 from postroad.web.door.people import Role, must_be
 from postroad.web.problems import Refusal
-from postroad.web.requests import check_query, flag, json_body, number, seconds, wanted, word
+from postroad.web.requests import check_query, flag, json_body, number, word
 
 _BASE: Final = "/api/v1"
-_FILTER: Final = ("to", "from", "subject")
 
 #: (path below /api/v1, method, who answers)
 _Row = tuple[str, str, Callable[[Request], Awaitable[Response]]]
@@ -58,35 +67,24 @@ _DIAGNOSIS: Final[tuple[_Row, ...]] = (
 )
 
 
-def routes(admin: Admin, *, near: bool = False, endings: list[Callable[[], None]] | None = None) -> list[BaseRoute]:
-    """The routes below /api/v1. ``near``: nobody but the operator reaches us.
-
-    ``endings`` gets what is to be called when the server stops, so that no stream outlives it.
-    """
+def routes(admin: Admin, diagnoses: Diagnoses, events: EventsApi) -> list[BaseRoute]:
+    """The routes below /api/v1; ``diagnoses`` are those of the pages, too; ``events`` end with the server."""
     api = _Api(admin)
-    diagnose = DiagnoseApi(near=near)
-    events = EventsApi(admin)
-    if endings is not None:
-        endings += (diagnose.close, events.close)
+    destinations = DestinationsApi(admin)
     table: list[_Row] = [
         ("/status", "GET", api.status),
-        ("/inbox", "GET", api.inbox),
-        ("/inbox", "DELETE", api.inbox_clear),
-        ("/inbox/wait", "GET", api.inbox_wait),
-        ("/inbox/{id}", "GET", api.message),
-        ("/inbox/{id}", "DELETE", api.message_remove),
-        ("/inbox/{id}/raw", "GET", api.raw),
-        ("/inbox/{id}/text", "GET", api.text),
-        ("/inbox/{id}/html", "GET", api.html),
-        ("/inbox/{id}/transcript", "GET", api.transcript),
-        ("/inbox/{id}/journal", "GET", api.journal),
-        ("/inbox/{id}/attachments/{number}", "GET", api.attachment),
+        *InboxApi(admin).table(),
         *_dev_mode(api),
         *_queue(QueueApi(admin)),
+        ("/destinations", "GET", destinations.list),
+        ("/destinations/{name:path}", "GET", destinations.one),
+        ("/attention", "GET", AttentionApi(admin).attention),
         ("/events", "GET", events.stream),
         ("/traffic", "GET", TrafficApi(admin).traffic),
-        *_diagnose(diagnose),
+        *_diagnose(DiagnoseApi(diagnoses)),
+        *TokensApi(admin).table(),
         *_DIAGNOSIS,
+        *SetupApi(admin).table(),
     ]
     return [
         _route(path, [(method, call) for p, method, call in table if p == path])
@@ -150,86 +148,6 @@ class _Api:
         """How the server goes."""
         check_query(request)
         return Json(shapes.status_shape(await self._admin.status()))
-
-    # ── inbox ───────────────────────────────────────────────────────────────
-
-    async def inbox(self, request: Request) -> Response:
-        """Rows newest first; give ``before`` of the answer back to get the next page."""
-        check_query(request, *_FILTER, "after", "before", "limit")
-        limit = number(request, "limit", 50, 500)
-        after, before = number(request, "after", 0), number(request, "before", 0)
-        page = await self._admin.inbox_list(wanted(request), after, before, max(limit, 1))
-        return Json({"messages": [shapes.item_shape(item) for item in page.items], "before": page.before})
-
-    async def inbox_wait(self, request: Request) -> Response:
-        """The first match behind ``after``, or without it the newest that is there; waits ``timeout`` seconds (30)."""
-        check_query(request, *_FILTER, "after", "timeout")
-        timeout = seconds(request, "timeout", 30.0, MAX_WAIT)
-        after = await self._after(word(request, "after"))
-        item = await while_connected(request, self._admin.inbox_wait(wanted(request), after, timeout))
-        if item is None:
-            raise Refusal(
-                404,
-                f"no such mail came within {timeout:g} seconds",
-                "GET /api/v1/sessions?refused=true shows what was refused",
-            )
-        view = await self._admin.message_view(item.message.id)
-        return Json(shapes.detail_shape(item.message, view))
-
-    async def _after(self, text: str) -> int | None:
-        """``after`` names a message by id or by sequence number; None when absent."""
-        if not text:
-            return None
-        if text.isascii() and text.isdecimal() and len(text) <= 18:
-            return int(text)
-        return (await self._admin.message(text)).sequence
-
-    async def inbox_clear(self, request: Request) -> Response:
-        """Delete what matches, all without a filter."""
-        must_be(request, Role.OPERATOR)
-        check_query(request, *_FILTER)
-        return Json({"removed": await self._admin.inbox_clear(wanted(request))})
-
-    async def message(self, request: Request) -> Response:
-        """One message, decoded."""
-        message = await self._admin.message(request.path_params["id"])
-        return Json(shapes.detail_shape(message, await self._admin.message_view(message.id)))
-
-    async def message_remove(self, request: Request) -> Response:
-        """Delete one."""
-        must_be(request, Role.OPERATOR)
-        await self._admin.inbox_remove(request.path_params["id"])
-        return Response(status_code=204)
-
-    async def raw(self, request: Request) -> Response:
-        """The octets as kept; ``download=true`` gives a file."""
-        check_query(request, "download")
-        return await raw_response(self._admin, request.path_params["id"], flag(request, "download"))
-
-    async def text(self, request: Request) -> Response:
-        """The plain text; 404 when there is none."""
-        view = await self._admin.message_view(request.path_params["id"])
-        if view.text is None:
-            raise Refusal(404, "this message has no plain text", "its HTML is beside, at html")
-        return Response(view.text.encode("utf-8", "replace"), media_type="text/plain; charset=utf-8")
-
-    async def html(self, request: Request) -> Response:
-        """The HTML under a policy that lets it run nothing and load nothing; 404 when there is none."""
-        return await html_response(self._admin, request.path_params["id"])
-
-    async def transcript(self, request: Request) -> Response:
-        """The SMTP session that brought it."""
-        text = await self._admin.message_transcript(request.path_params["id"])
-        return Response(text.encode("utf-8", "replace"), media_type="text/plain; charset=utf-8")
-
-    async def journal(self, request: Request) -> Response:
-        """What was tried for it."""
-        attempts = await self._admin.message_journal(request.path_params["id"])
-        return Json({"attempts": [shapes.attempt_shape(attempt) for attempt in attempts]})
-
-    async def attachment(self, request: Request) -> Response:
-        """A part as a file."""
-        return await attachment_response(self._admin, request.path_params["id"], request.path_params["number"])
 
     # ── chaos ───────────────────────────────────────────────────────────────
 
@@ -304,12 +222,13 @@ class _Api:
 
     async def sessions(self, request: Request) -> Response:
         """Ended sessions, newest first; ``refused=true`` for those in which something was."""
-        check_query(request, "refused", "before", "limit")
+        check_query(request, "refused", "peer", "code", "before", "limit")
         limit = max(number(request, "limit", 50, 500), 1)
-        found = await self._admin.sessions_list(flag(request, "refused"), limit + 1, word(request, "before"))
+        before, peer, code = word(request, "before"), word(request, "peer"), word(request, "code")
+        found = await self._admin.sessions_list(flag(request, "refused"), limit + 1, before, peer, code)
         shown = found[:limit]
-        before = shown[-1].id if len(found) > limit else None
-        return Json({"sessions": [shapes.session_shape(record) for record in shown], "before": before})
+        older = shown[-1].id if len(found) > limit else None
+        return Json({"sessions": [shapes.session_shape(record) for record in shown], "before": older})
 
     async def session(self, request: Request) -> Response:
         """One, with its transcript."""

@@ -9,6 +9,7 @@ counted as those that do, in a fixed number of heaps that only we can tell apart
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -39,14 +40,14 @@ class _Count:
 
     def now(self, moment: float) -> float:
         """What is left of it."""
-        return self.tries * 0.5 ** ((moment - self.at) / FADE)
+        return self.tries * math.exp2((self.at - moment) / FADE)
 
     def wait(self, moment: float, free: int, most: float) -> float:
         """Seconds from now until the next try: about 2, 4, 8 … since the last one."""
         over = self.now(moment) - free
         if over < -0.5:
             return 0.0
-        return max(self.at + min(2.0 ** min(over + 1.0, 20.0), most) - moment, 0.0)
+        return max(self.at + min(math.exp2(min(over + 1.0, 20.0)), most) - moment, 0.0)
 
 
 class Try:

@@ -94,7 +94,7 @@ def decimal(text: str, name: str) -> float | None:
 
 def rule_fields(fields: Mapping[str, str]) -> dict[str, Any]:
     """The form "add a rule" as ``read_rule`` wants it."""
-    rule: dict[str, Any] = {name: fields[name] for name in ("to", "at", "text") if fields.get(name)}
+    rule: dict[str, Any] = {name: fields[name] for name in ("to", "at", "text", "enhanced") if fields.get(name)}
     for name in ("reply", "times"):
         number = decimal(fields.get(name, ""), name)
         if number is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.requests import Request
@@ -34,6 +35,14 @@ _DOOR = re.compile(r"[A-Za-z0-9_-]{22}\Z")
 log = get_logger("web.door")
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What the form holds when it is shown again; never the password."""
+
+    to: str
+    name: str = ""
+
+
 class SignIn:
     """``/sign-in`` and ``/sign-out``."""
 
@@ -57,17 +66,18 @@ class SignIn:
         asked = request.query_params.get("to", "")
         if person_of(request).role > Role.NOBODY:
             return see(way_on(asked))
-        return self._page(request, 200, to=asked, told="out" if request.query_params.get("out") else "")
+        told = "out" if request.query_params.get("out") else ""
+        return self._page(request, 200, told=told, shown=_Shown(asked))
 
     async def sign_in(self, request: Request) -> Response:
         """The form, sent."""
         fields = await form_body(request)
         name, password = fields.get("name", "").strip(), fields.get("password", "")
-        shown = {"name": name[:MAX_NAME], "to": fields.get("to", "")}
+        shown = _Shown(fields.get("to", ""), name[:MAX_NAME])
         if not self._entry.signs_in:
-            return see(way_on(shown["to"]))
+            return see(way_on(shown.to))
         if not self._is_ours(request, fields):
-            return self._page(request, 403, told="stale", **shown)
+            return self._page(request, 403, told="stale", shown=shown)
         peer = peer_of(request)
         attempt = self._limiter.begin(peer, name, self._entry.knows(name, peer))
         if isinstance(attempt, float):
@@ -77,15 +87,15 @@ class SignIn:
             found = await self._entry.sign_in(name, password, peer) if fits else None
         except Busy:
             attempt.was_right()  # nobody knows whether it was
-            return self._page(request, 503, {"retry-after": str(_BUSY_WAIT)}, told="busy", **shown)
+            return self._page(request, 503, {"retry-after": str(_BUSY_WAIT)}, told="busy", shown=shown)
         if found is None:
             log.warning("sign-in failed", peer=peer, name=name[:100])
-            return self._page(request, 403, told="wrong", **shown)
+            return self._page(request, 403, told="wrong", shown=shown)
         attempt.was_right()
         person, cookie = found
         self._entry.sign_out(person_of(request))
         log.info("signed in", peer=peer, name=person.name, role=person.role.name.lower())
-        answer = see(way_on(shown["to"]))
+        answer = see(way_on(shown.to))
         answer.set_cookie(COOKIE, cookie, path="/", secure=self._secure, httponly=True, samesite="lax")
         answer.delete_cookie(DOOR_COOKIE, path=SIGN_IN, secure=self._secure, httponly=True, samesite="strict")
         return answer
@@ -99,11 +109,11 @@ class SignIn:
         answer.delete_cookie(COOKIE, path="/", secure=self._secure, httponly=True, samesite="lax")
         return answer
 
-    def _wait(self, request: Request, peer: str, name: str, seconds: float, shown: dict[str, str]) -> Response:
+    def _wait(self, request: Request, peer: str, name: str, seconds: float, shown: _Shown) -> Response:
         whole = max(math.ceil(seconds), 1)
         log.warning("sign-in refused", peer=peer, name=name[:100], wait=whole)
         headers = {"retry-after": str(whole)}
-        return self._page(request, 429, headers, told="wait", until=self._house.admin.now() + whole, **shown)
+        return self._page(request, 429, headers, told="wait", until=self._house.admin.now() + whole, shown=shown)
 
     def _page(
         self,
@@ -111,16 +121,15 @@ class SignIn:
         status: int,
         headers: dict[str, str] | None = None,
         *,
-        to: str,
         told: str,
-        name: str = "",
+        shown: _Shown,
         until: float = 0.0,
     ) -> Response:
         """The form with what there is to tell, and the cookie that its token belongs to."""
         kept = _door_of(request)
         door = kept or secrets.token_urlsafe(16)
         token = self._house.token(_visitor(door))
-        values = {"to": way_on(to), "told": told, "name": name, "until": until, "form_token": token}
+        values = {"to": way_on(shown.to), "told": told, "name": shown.name, "until": until, "form_token": token}
         answer = self._house.page(request, "sign_in.html", status, any_name=self._entry.asks_basic, **values)
         answer.headers.update(headers or {})
         if not kept:

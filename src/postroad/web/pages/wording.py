@@ -51,6 +51,10 @@ class Wording:
         """For rows of times: ``14:31``, or ``23 Nov 14:31`` when the day is to be said."""
         return self._dated(moment, "%H:%M") if dated else f"{display.local(moment):%H:%M}"
 
+    def is_today(self, moment: float) -> bool:
+        """Whether it is of the day that it is in the server's time zone."""
+        return display.local(moment).date() == display.local(self._now()).date()
+
     def _dated(self, moment: float, form: str) -> str:
         there = display.local(moment)
         parts = {"day": there.day, "month": f"{there:%b}", "number": there.month, "time": there.strftime(form)}
