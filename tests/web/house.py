@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from postroad.admin import About, Admin, Listening
 from postroad.admin.access import Access, Resident
+from postroad.admin.setup import Facts
 from postroad.admin.tokens import RoleName
 from postroad.clock import Clock, SystemClock
 from postroad.envelope import Draft, NewRecipient, Origin
@@ -83,6 +84,7 @@ class House:
             about=lambda: About("dev.example", "0.0", dev, (listening,), 500 if dev else None),
             unready=lambda: self.why_unready,
             access=self.access,
+            setup=lambda: Facts(hostname="dev.example", dev=dev, resolver=(("127.0.0.1", 9),)),  # nobody answers there
         )
         if not dev and people is None and role is not None and not options.keys() & {"control", "password"}:
             options.setdefault("entry", Everybody(role))

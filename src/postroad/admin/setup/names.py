@@ -28,10 +28,12 @@ class Own:
 
 
 async def own(dns: Dns, facts: Facts, outgoing: Callable[[int], str]) -> Own:
-    """Find them; never raises."""
+    """Find them; never raises. In dev mode nobody is asked."""
     here = facts.source or tuple(filter(None, map(outgoing, (4, 6))))
     named: tuple[str, ...] = ()
     fault: DnsError | None = None
+    if facts.dev:
+        return Own(here, ())
     try:
         named = (await dns.addresses(facts.hostname, (4, 6))).addresses
     except DnsError as raised:

@@ -3,7 +3,7 @@
 | method and path | query or body | answer |
 |---|---|---|
 | GET /api/v1/setup | lang | ``postroad.setup/1``; looks again when nobody did in the last ten minutes |
-| POST /api/v1/setup/check | lang; ``{"targets": ["example.org"]}`` | 202, ``postroad.setup/1``: the run has begun |
+| POST /api/v1/setup/check | lang; ``{}`` or ``{"targets": ["example.org"]}`` | 202, ``postroad.setup/1``: the run has begun |
 | GET /api/v1/settings | | ``postroad.settings/1``; secrets are hidden |
 
 While ``running`` is true, ask again for the rest. ``targets`` are called on port 25; without them no stranger is.
@@ -60,7 +60,7 @@ class SetupApi:
         """Look again."""
         must_be(request, Role.OPERATOR)
         check_query(request, "lang")
-        given = await json_body(request) if int(request.headers.get("content-length") or 0) else {}  # strict: uvicorn's
+        given = await json_body(request)
         if given.keys() - {"targets"}:
             raise Refusal(400, f"unknown: {', '.join(sorted(given.keys() - {'targets'}))[:100]}", "targets")
         named = given.get("targets", [])
