@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from postroad.clock import SystemClock
 from postroad.daemon import Reloads
 from postroad.errors import SettingsError
 from postroad.service import Service
@@ -18,6 +19,7 @@ class Reloading(Service):
     def __init__(self, *faults: Exception) -> None:
         self.said: list[str] = []
         self.faults = list(faults)
+        self.clock = SystemClock()
 
     async def reload(self) -> None:
         self.said.append("begin")
@@ -65,10 +67,13 @@ def test_a_reload_that_fails_is_told_and_harms_none(caplog: pytest.LogCaptureFix
     async def work() -> None:
         service = Reloading(SettingsError("bad", "mend it"), RuntimeError("a bug"))
         reloads = Reloads(service, asyncio.Event())
+        kept: list[str | None] = []
         for _ in range(3):
             reloads.ask()
-        await rest()
+            await rest()
+            kept.append(service.reloaded.fault if service.reloaded is not None else None)
         assert service.said == ["begin", "begin", "begin", "end"]
+        assert kept == ["bad", "a fault in the server, see its log", ""]
 
     with caplog.at_level(logging.ERROR, "postroad"):
         asyncio.run(work())
