@@ -88,6 +88,8 @@ class Waiting:
                 return said
             if note.startswith(f"{known}: "):
                 return f"{said}: {note[len(known) + 2 :]}"
+            if known.endswith(" to") and note.startswith(f"{known} "):  # whom, and why not
+                return f"{said} {note[len(known) + 1 :]}"
         return note
 
     def security(self, had: str) -> str:
