@@ -212,13 +212,28 @@ def test_our_own_listeners_are_called() -> None:
     assert row(found, "listening").said == "listening.loopback"
 
 
-async def _polite(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"220 mail.example.org ESMTP\r\n")
+def test_a_developers_listener_is_in_order_whatever_it_calls_itself() -> None:
+    async def inside(admin: Admin) -> Report:
+        async with serving(_localhost) as here:
+            doors = (Door("dev", "127.0.0.1", here),)
+            return await look(admin, good_zone(), facts(hostname="localhost", dev=True, domains=(), doors=doors))
+
+    assert row(run(inside), "door").level is Level.OK
+
+
+async def _localhost(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await _polite(reader, writer, b"localhost")
+
+
+async def _polite(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: bytes = b"mail.example.org"
+) -> None:
+    writer.write(b"220 %b ESMTP\r\n" % name)
     while line := await reader.readline():
         if line[:4].upper() == b"EHLO":
-            writer.write(b"250-mail.example.org\r\n250 PIPELINING\r\n")
+            writer.write(b"250-%b\r\n250 PIPELINING\r\n" % name)
         elif line[:4].upper() == b"QUIT":
-            writer.write(b"221 mail.example.org\r\n")
+            writer.write(b"221 %b\r\n" % name)
             await writer.drain()
             return
         else:

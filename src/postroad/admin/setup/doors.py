@@ -21,8 +21,8 @@ from postroad.net.tls import client_context
 
 #: Short: nobody is between us.
 WAITS: Final = Waits(connect=5, greeting=8, answer=5, tls_trial=2, quit=1, total=20, slow=30)
-#: What the row of the certificate says, or nobody outside of us is meant by.
-_ELSEWHERE: Final = frozenset(("cert.name", "cert.expired", "cert.soon", "cert.not-yet"))
+#: What the rows of the host name and of the certificate say.
+_ELSEWHERE: Final = frozenset(("greeting.odd-name", "cert.name", "cert.expired", "cert.soon", "cert.not-yet"))
 _STEPS: Final = frozenset(("connect", "greeting", "ehlo", "starttls", "cert"))
 _USUAL: Final = {"mx": 25, "submission": 587, "submissions": 465}
 
