@@ -18,6 +18,8 @@ from postroad.envelope import MessageId, Outcome, RecipientState, Step
 from postroad.replies import Reply
 from postroad.spool.interface import MessageQuery
 from postroad.spool.sqlite import SqliteSpool
+from postroad.web.door.entry import Everybody
+from postroad.web.door.people import Role
 from tests.web.queue_house import (
     DAY,
     GREYLISTED,
@@ -662,10 +664,10 @@ def test_nobody_is_given_up_where_nothing_is_delivered() -> None:
 def test_nothing_is_changed_from_a_page_without_rights() -> None:
     async def work(house: QueueHouse, ask: Asker) -> None:
         await house.put("a@example.net")
-        assert "nothing can be changed from here" in await ask.act_refused(403, action="drop", all=True)
+        assert "a viewer may not do this" in await ask.act_refused(403, action="drop", all=True)
         assert (await ask.get("/queue"))["matching"]["recipients"] == 1
 
-    run(work, control=False, dev=False)
+    run(work, control=False, dev=False, entry=Everybody(Role.VIEWER))
 
 
 # ── the journal ─────────────────────────────────────────────────────────────
