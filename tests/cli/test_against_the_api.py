@@ -145,3 +145,18 @@ def test_status(run: Run, real: Real) -> None:
     real.put("one")
     assert "dev mode" in run("status").out and "recipients: 1 held" in run("status").out
     assert run("status", "--ready").code == 0
+
+
+def test_tokens(run: Run, real: Real) -> None:
+    assert run("token", "list").out == "there are no tokens\n"
+    made = run("token", "add", "ci", "--role", "viewer", "--days", "30")
+    assert made.code == 0 and made.out.startswith("prt_")
+    assert run("token", "add", "ci", "--role", "viewer").code != 0  # the name is taken
+    listed = run("token", "list")
+    assert listed.code == 0 and "ci" in listed.out and "viewer" in listed.out and made.out.strip() not in listed.out
+    (row,) = run("token", "list", "--json").document["tokens"]
+    assert (row["name"], row["role"], row["last_used"]) == ("ci", "viewer", None)
+    assert row["ends"] > row["created"]
+    assert run("token", "remove", "ci").code == 0
+    assert run("token", "remove", "ci").code == 66
+    assert run("token", "add", "x", "--role", "king").code == 64
