@@ -70,8 +70,11 @@ def test_times_in_lists_are_short() -> None:
 
 def test_a_reply_in_a_few_words() -> None:
     say = Wording("en", NOW.timestamp)
-    assert say.meaning(Reply(550, "No such user", "5.1.1")) != say.meaning(550) != ""
-    assert say.meaning(Reply(455, "x", "4.0.0")) == say.meaning(455) == "Server unable to accommodate parameters"
+    assert say.meaning(Reply(451, "Greylisting in action, please come back later", "4.7.1")) == "Greylisted"
+    assert Wording("ja", NOW.timestamp).meaning(Reply(451, "Greylisting in action", "4.7.1")) == "グレイリスティング"
+    assert say.meaning(Reply(550, "No such user", "5.1.1")) == "Unknown recipient"
+    assert say.meaning(Reply(250, "Ok", "2.1.5")) not in ("", say.meaning(250))
+    assert say.meaning(455) == "Server unable to accommodate parameters"
     assert say.meaning(299) == ""
     assert [say.tone(code) for code in (220, 354, 455, 550)] == ["good", "good", "later", "never"]
     assert (say.page_of(455), say.page_of(299)) == ("/en/codes/455", "")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from postroad.replies import EnhancedStatus, Reply
 from postroad.replies.catalogue import catalogue
+from postroad.replies.classify import classify
 from postroad.web.pages import display
 from postroad.web.texts import Texts
 
@@ -21,6 +23,7 @@ class Wording:
         self.language = language
         self.texts = Texts(language)
         self._now = now
+        self._meant = lru_cache(2048)(self._read)  # most of a queue was told the same
 
     @staticmethod
     def is_here(path: str, href: str) -> bool:
@@ -68,13 +71,22 @@ class Wording:
         return _TONES.get(code // 100, "")
 
     def meaning(self, reply: Reply | int) -> str:
-        """What a reply means in a few words: of its enhanced status when that is known, else of its code; or ``""``."""
-        enhanced = None if isinstance(reply, int) else reply.enhanced
-        found = self._enhanced(enhanced) if enhanced is not None else ""
-        code = reply if isinstance(reply, int) else reply.code
-        if not found and code in catalogue().codes:
-            found = catalogue().code_words(code, self.language).title
-        return found.replace("`", "")
+        """What a reply means in a few words: the reason its text gives, else of its enhanced status, else of its code; or ``""``."""
+        if isinstance(reply, int):
+            return self._of_code(reply)
+        return self._meant(reply)
+
+    def _read(self, reply: Reply) -> str:
+        if not reply.is_positive:
+            reason = classify(reply, rules=catalogue().rules).reason
+            if reason != "undefined":
+                return catalogue().term_words("reasons", reason, self.language).title.replace("`", "")
+        found = self._enhanced(reply.enhanced) if reply.enhanced is not None else ""
+        return found.replace("`", "") or self._of_code(reply.code)
+
+    def _of_code(self, code: int) -> str:
+        known = code in catalogue().codes
+        return catalogue().code_words(code, self.language).title.replace("`", "") if known else ""
 
     def _enhanced(self, enhanced: EnhancedStatus) -> str:
         if enhanced.detail == 0 or (enhanced.subject, enhanced.detail) == (0, 0):
