@@ -186,7 +186,8 @@ class House:
     async def fault(self, request: Request, fault: Exception) -> Response:
         """A page that says what is wrong and what to do."""
         message, hint = words(fault)
-        return self.page(request, "error.html", status_of(fault), message=message, hint=hint)
+        status = status_of(fault)
+        return self.page(request, "error.html", status, message=message, hint=hint, status=status)
 
     def form(self, act: Act, role: Role = Role.OPERATOR) -> Call:
         """``act`` on the fields of a form that one of our pages made for somebody who may."""
