@@ -93,6 +93,7 @@ PIXELS = """(id) => {
   for (let at = 0; at < seen.length; at += 4) if (seen[at + 3]) sum = (sum * 31 + seen[at] + seen[at + 1] * 256) % 1000003;
   return sum;
 }"""
+CHANGED = f"([id, old]) => ![0, old].includes(({PIXELS})(id))"
 
 
 def test_plots_are_drawn_and_drawn_anew_for_another_theme_and_other_numbers(window: Window) -> None:
@@ -100,15 +101,16 @@ def test_plots_are_drawn_and_drawn_anew_for_another_theme_and_other_numbers(wind
         before = {name: await tab.evaluate(PIXELS, name) for name in ("p-lines", "p-bars")}
         assert all(before.values())
         await tab.emulate_media(color_scheme="dark")
+        for name, bright in before.items():
+            await tab.wait_for_function(CHANGED, arg=[name, bright])
         dark = {name: await tab.evaluate(PIXELS, name) for name in before}
-        assert all(dark[name] not in (0, before[name]) for name in before)
         await tab.evaluate(
             """() => {
               document.querySelector("#p-lines tbody tr:last-child td").textContent = "9,999";
               document.dispatchEvent(new CustomEvent("postroad:updated"));
             }"""
         )
-        assert await tab.evaluate(PIXELS, "p-lines") not in (0, dark["p-lines"])
+        await tab.wait_for_function(CHANGED, arg=["p-lines", dark["p-lines"]])
         assert await tab.evaluate(PIXELS, "p-bars") == dark["p-bars"]
 
     _visit(window, look, color_scheme="light")
