@@ -67,8 +67,8 @@ def test_a_message_that_waits_says_when_it_is_tried_and_when_its_sender_hears() 
             "Waiting; next try in 11 min; if it still fails, the sender will be told on "
         )
         said = heading(await page(client, waiting, "ja"))
-        assert said.startswith("再試行待ち。次の試行は11 分後。")
-        assert "差出人へ通知します" in said
+        assert said.startswith("再試行待ち。次の試行は 11 分後。")
+        assert "送信者へ通知します" in said
 
     in_queue(work)
 

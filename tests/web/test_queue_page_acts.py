@@ -190,7 +190,7 @@ def test_what_went_meanwhile_is_said() -> None:
         await desk.house.tried(first, TAKEN, Outcome.DELIVERED)
         assert "Nothing matched any longer" in await _done(desk, asked)
         again = await desk.ask(page, "hold", "ticked", [f"{first}:0"])
-        assert "Nothing would be touched" in again.text
+        assert "Nothing would be affected" in again.text
         assert '<form class="sure"' not in again.text
         assert not command_of(again.text)
         released = await desk.ask(page, "release", "ticked", rows(page)[:1])
