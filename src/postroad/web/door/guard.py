@@ -175,9 +175,10 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None:
             found = origin_of(origin)
-            scheme, authority = found
+            authority = found[1]
             # Where people come by https, a page that anybody on the way could have forged is another site.
-            ours = found == self._public or (authority == host and (scheme == "http" or found[1] != self._public[1]))
+            forged = self._public[0] == "https" and authority == self._public[1]
+            ours = found == self._public or (authority == host and not forged)
             if not authority or not ours:
                 raise Refusal(
                     403, "another site may not change anything here", f"the request came from {origin[:200]!r}"
