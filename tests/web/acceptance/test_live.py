@@ -42,6 +42,11 @@ class Cable:
         """As before."""
         self._plugged = True
 
+    def lead_to(self, url: str) -> None:
+        """To another place from now on."""
+        parts = urlsplit(url)
+        self._there = (parts.hostname or "", parts.port or 0)
+
     def close(self) -> None:
         """No more."""
         self.pull()
@@ -56,7 +61,11 @@ class Cable:
                 if not self._plugged:
                     near.close()
                     continue
-                far = socket.create_connection(self._there)
+                try:
+                    far = socket.create_connection(self._there)
+                except OSError:
+                    near.close()
+                    continue
                 for one, other in ((near, far), (far, near)):
                     self._open.add(one)
                     threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
