@@ -1,7 +1,7 @@
 """What needs the operator now, as values without words, the most urgent first.
 
 Nothing here walks the queue: the spool counts in groups, and the rest is known in memory. What was found is kept for two
-seconds, so that many open pages cost no more than one.
+seconds, so that many open pages cost no more than one; how much waits for long, which is the dearest of all, for thirty.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ PATIENCE: Final = 1800.0
 CERTIFICATE: Final = (21, 3)
 
 _FRESH: Final = 2.0
+_AGES_FRESH: Final = 30.0
 _DESTINATIONS: Final = 50
 _GIB: Final = 1 << 30
 #: Failures to one destination, failures in an hour, sessions of one peer in an hour: from so many on.
@@ -121,24 +122,25 @@ class AttentionDesk:
         """``is_dev``: everything is caught, so that what waits needs nobody."""
         self._sources = sources
         self._is_dev = is_dev
+        self._ages = _Ages(sources.queue)
         self._found: Attention | None = None
 
     async def now(self) -> Attention:
         """What needs the operator; raises SpoolError."""
         now = self._sources.now()
         if self._found is None or not 0 <= now - self._found.at < _FRESH:
-            needs = await _look(self._sources, now, self._is_dev())
+            needs = await _look(self._sources, self._ages, now, self._is_dev())
             self._found = Attention(now, tuple(needs[:MOST]), max(len(needs) - MOST, 0))
         return self._found
 
 
-async def _look(sources: Sources, now: float, is_dev: bool) -> list[Need]:
+async def _look(sources: Sources, ages: _Ages, now: float, is_dev: bool) -> list[Need]:
     found = [*_machine(sources, now)]
     if not is_dev:
         blocked = await _destinations(sources, now)
         found += blocked
         found += await _held(sources)
-        found += await _old(sources, now, {one.subject for one in blocked})
+        found += await _old(sources, ages, now, {one.subject for one in blocked})
         found += _failures(sources)
     found += _conditions(await sources.conditions_list())
     found += _peers(await sources.sessions_list(refused_only=True, limit=500), now)
@@ -205,7 +207,7 @@ async def _held(sources: Sources) -> list[Need]:
     ]
 
 
-async def _old(sources: Sources, now: float, blocked: set[str]) -> list[Need]:
+async def _old(sources: Sources, ages: _Ages, now: float, blocked: set[str]) -> list[Need]:
     """What waits for long, and what is given up within a day."""
     found = [await spool.messages(_OLDEST) for spool in sources.queue.spools]
     oldest = min((one for page in found for one in page), key=lambda one: one.received_at, default=None)
@@ -214,8 +216,10 @@ async def _old(sources: Sources, now: float, blocked: set[str]) -> list[Need]:
     recipient = next((one for one in oldest.recipients if one.state is RecipientState.QUEUED), oldest.recipients[0])
     ends = sources.outlook.gives_up_at(oldest, recipient)
     ending = [oldest.received_at + now + DAY - ends] if ends is not None and ends - now < DAY else []
-    counts = await _older_than(sources.queue, [now - LONG, *ending])
-    needs = []
+    needs: list[Need] = []
+    if recipient.destination in blocked and not ending:
+        return needs
+    counts = await ages.older_than([now - LONG, *ending], now)
     if recipient.destination not in blocked:
         href = "/queue?" + urlencode({"state": "queued", "older": f"{LONG:.0f}"})
         needs.append(_oldest(oldest, recipient.destination, href, counts[0], recipient.reply))
@@ -232,11 +236,22 @@ def _oldest(message: StoredMessage, destination: str, href: str, count: int, rep
 _OLDEST: Final = MessageQuery(state=RecipientState.QUEUED, limit=1, oldest_first=True)
 
 
-async def _older_than(desk: QueueDesk, moments: Sequence[float]) -> list[int]:
-    """How many that wait were received before each of these moments."""
-    query = MessageQuery(state=RecipientState.QUEUED)
-    ages = [(await spool.ages(query, moments, 0)).all.before for spool in desk.spools]
-    return [sum(counts) for counts in zip(*ages, strict=True)]
+class _Ages:
+    """Counts who waits for long."""
+
+    def __init__(self, desk: QueueDesk) -> None:
+        self._desk = desk
+        self._known: tuple[float, list[int]] = (float("-inf"), [])
+
+    async def older_than(self, moments: Sequence[float], now: float) -> list[int]:
+        """How many that wait were received before each of these moments, as of half a minute ago at most."""
+        at, counts = self._known
+        if len(counts) != len(moments) or not 0 <= now - at < _AGES_FRESH:
+            query = MessageQuery(state=RecipientState.QUEUED)
+            ages = [(await spool.ages(query, moments, 0)).all.before for spool in self._desk.spools]
+            counts = [sum(some) for some in zip(*ages, strict=True)]
+            self._known = now, counts
+        return counts
 
 
 # ── what went by ────────────────────────────────────────────────────────────
