@@ -27,6 +27,7 @@ from postroad.web.door.entry import Entry, Everybody, OnePassword, People
 from postroad.web.door.guard import Guard
 from postroad.web.door.limiter import Limiter
 from postroad.web.door.people import Role
+from postroad.web.pages.api_docs import ApiDocs
 from postroad.web.pages.chaos import Chaos
 from postroad.web.pages.conditions import Conditions
 from postroad.web.pages.dashboard import Dashboard
@@ -103,6 +104,7 @@ def _routes(
         *_health(house.admin),
         *(metrics.routes(exposition) if exposition is not None else ()),
         *routes.routes(house.admin, diagnoses, events),
+        *ApiDocs(house, public_url).routes(),
         *_pages(house, diagnoses),
         *SignIn(house, entry, Limiter(house.admin.access.clock), secure=secure).routes(),
         *Reference(house, public_url).routes(),

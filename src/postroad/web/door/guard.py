@@ -57,7 +57,7 @@ _LOOPBACK_NAMES: Final = frozenset(("localhost", "localhost.localdomain", "ip6-l
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_.-]{1,253})(?::([0-9]{1,5}))?\Z")
 SIGN_IN: Final = "/sign-in"
 _METRICS: Final = "/metrics"
-_OPEN_PATHS: Final = frozenset(("/livez", "/readyz", SIGN_IN, "/static"))
+_OPEN_PATHS: Final = frozenset(("/livez", "/readyz", SIGN_IN, "/static", "/api/docs", "/api/v1/openapi.json"))
 #: What a proxy adds when it asks for somebody else.
 _FORWARDED: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via")
 _BASIC: Final = 'Basic realm="Postroad", charset="UTF-8"'

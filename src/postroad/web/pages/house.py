@@ -22,6 +22,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from postroad.admin import About, Admin
 from postroad.errors import PostroadError
 from postroad.reference.rendering import TEMPLATES as FRAME
+from postroad.reference.rendering import marked
 from postroad.web.assets import asset_url
 from postroad.web.door.people import Person, Role, must_be, person_of
 from postroad.web.language import COOKIE, readers_language
@@ -93,6 +94,7 @@ class House:
             lstrip_blocks=True,
         )
         made.filters.update(
+            marked=marked,
             visible=visible,
             plain=visible_plain,
             size=say.texts.size,
