@@ -19,7 +19,7 @@ from postroad.web.app import create_app
 from postroad.web.door.entry import Everybody
 from postroad.web.door.people import Role
 from postroad.web.serving import WebServer
-from tests.web.house import House
+from tests.web.house import House, token_of
 
 
 @dataclass
@@ -297,3 +297,28 @@ def test_traffic_is_asked_strictly(in_house: Any) -> None:
             assert (await client.get(f"/api/v1/traffic?{query}")).status_code == 400
 
     in_house(work)
+
+
+def test_who_signs_out_hears_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "ALIVE", 0.05)
+
+    async def work() -> None:
+        house = House(dev=False, people={"ann": ("correct horse", "viewer")})
+        server = WebServer(house.app, listen("127.0.0.1", 0))
+        await server.start()
+        base = f"http://127.0.0.1:{server.address[1]}"
+        async with httpx.AsyncClient(base_url=base) as client:
+            await house.sign_in(client, "ann")
+            page = await client.get("/conditions")
+            async with client.stream("GET", "/api/v1/events") as answer:
+                lines = answer.aiter_lines()
+                assert (await anext(lines)).startswith("retry")
+                out = await client.post("/sign-out", data={"token": token_of(page)})
+                assert out.status_code == 303
+                async with asyncio.timeout(10):
+                    assert [line async for line in lines if line.startswith("data")] == []
+            assert (await client.get("/api/v1/events")).status_code == 401
+        house.inbox.close()
+        await server.close()
+
+    asyncio.run(work())

@@ -22,7 +22,7 @@ from starlette.responses import Response, StreamingResponse
 
 from postroad.admin import Admin
 from postroad.observe.events import RESYNC, TOPICS, Event
-from postroad.web.door.people import Role, must_be
+from postroad.web.door.people import Role, is_still_in, must_be
 from postroad.web.problems import Refusal
 from postroad.web.requests import check_query, word
 
@@ -59,16 +59,16 @@ class EventsApi:
             return Response(None, 200, _HEADERS, "text/event-stream")
         if self._events.followers >= MAX_STREAMS or self._stopping:
             raise Refusal(503, f"{MAX_STREAMS} others follow the events already", "close some", {"retry-after": "10"})
-        lines = self._lines(topics, last)
+        lines = self._lines(request, topics, last)
         return StreamingResponse(lines, 200, _HEADERS, "text/event-stream")
 
-    async def _lines(self, topics: frozenset[str], last: str) -> AsyncIterator[bytes]:
-        """The stream, until the reader goes (it is closed then) or the server stops."""
+    async def _lines(self, request: Request, topics: frozenset[str], last: str) -> AsyncIterator[bytes]:
+        """The stream, until the reader goes (it is closed then), may no more, or the server stops."""
         events = self._events
         events.followers += 1
         try:
             yield b"retry: %d\n\n" % _RETRY
-            while not self._stopping:
+            while not self._stopping and is_still_in(request):
                 changed = events.changed  # in hand before looking: nothing is missed
                 found, last = events.behind(last)
                 text = b"".join(_event(one) for one in found if one.topic in topics)
