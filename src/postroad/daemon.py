@@ -108,10 +108,12 @@ async def _serve(
         ending.callback(settings.control_socket.unlink, missing_ok=True)
         # A developer's inbox that others can reach is theirs to read only with the password, which is told once.
         password = secrets.token_urlsafe(12) if settings.dev is not None and settings.dev.open_to_network else ""
-        servers = _web_servers(service, web, password)
+        admin = make_admin(service)
+        servers = _web_servers(service, admin, web, password)
         for server in servers:
             await server.start()
             ending.push_async_callback(server.close)
+        ending.callback(admin.close)
         ending.callback(service.inbox.close)  # long waits end before their server does
         urls = [f"http://{shown(one.getsockname()[:2])}/" for one in web]
         for url in urls:
@@ -123,9 +125,9 @@ async def _serve(
         log.info("signal received")
 
 
-def _web_servers(service: Service, web: list[socket.socket], password: str) -> list[WebServer]:
+def _web_servers(service: Service, admin: Admin, web: list[socket.socket], password: str) -> list[WebServer]:
     """The page and API for people, and the same for the machine's owner on the control socket."""
-    settings, admin = service.settings, make_admin(service)
+    settings = service.settings
     page = create_app(
         admin,
         public_url=settings.web.public_url if settings.web is not None else "",

@@ -267,6 +267,10 @@ class Admin:
             )
         return self._releases
 
+    def close(self) -> None:
+        """Stop what is on its way by this desk alone, so that nobody waits for it at the end."""
+        self._releases.close()
+
     # ── replies on demand ───────────────────────────────────────────────────
 
     async def chaos_list(self) -> Sequence[RuleState]:

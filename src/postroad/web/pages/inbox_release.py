@@ -11,6 +11,8 @@ from starlette.routing import BaseRoute, Route
 
 from postroad.admin.releasing import Release, Wish, read_wish
 from postroad.errors import PostroadError
+from postroad.replies.catalogue import catalogue
+from postroad.replies.waiting import Waiting
 from postroad.sending import Explanation, SendError
 from postroad.web.door.people import Role
 from postroad.web.pages.house import House, see
@@ -72,9 +74,18 @@ class InboxRelease:
             release=release,
             tones=TONES,
             why=self._why(request, release),
+            secured=self._secured(request, release),
             trouble=words(release.fault) if release.fault is not None else None,
             **self._talking.values(request, _said(release)),
         )
+
+    def _secured(self, request: Request, release: Release) -> str:
+        """How the session was secured, in the reader's language; ``""`` where that is not known."""
+        if release.result is None or not release.result.security:
+            return ""
+        known, language = catalogue(), self._house.language(request)
+        voice = Waiting(known.texts("queue", language), known.vocabulary(language), str, lambda begin, end: 0.0)
+        return voice.security(release.result.security)
 
     def _why(self, request: Request, release: Release) -> dict[str, Explanation]:
         """What each outcome means, by address; under ``""`` why there is none at all."""
