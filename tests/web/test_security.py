@@ -222,6 +222,7 @@ def test_production_without_a_password_is_read_only(in_house: Run, method: str, 
 
 
 OPEN = (
+    "/api/docs",
     "/codes",
     "/compare",
     "/explain",
