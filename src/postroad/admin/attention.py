@@ -181,9 +181,9 @@ async def _destinations(sources: Sources, now: float) -> list[Need]:
 def _blocked(name: str, run: Run, waiting: QueueGroup | None, now: float) -> Iterable[Need]:
     top, href = run.top, f"/destinations/{quote(name, safe='')}"
     if top.outcome is Outcome.FAILED:
-        if run.tries >= _REFUSED:
-            severity: Severity = "note" if _addressing(top.reply) else "urgent" if run.tries >= _FAILED else "soon"
-            yield Need("refuses", severity, href, name, run.tries, run.since, reply=top.reply, note=top.note)
+        if top.count >= _REFUSED:
+            severity: Severity = "note" if _addressing(top.reply) else "urgent" if top.count >= _FAILED else "soon"
+            yield Need("refuses", severity, href, name, top.count, top.first, reply=top.reply, note=top.note)
     elif waiting is not None and now - run.since >= PATIENCE:
         severity = "urgent" if now - run.since >= LONG or waiting.recipients >= 100 else "soon"
         kind = "unreachable" if top.reply is None else "defers"

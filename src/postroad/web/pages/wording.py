@@ -9,6 +9,7 @@ from typing import Final
 from postroad.replies import EnhancedStatus, Reply
 from postroad.replies.catalogue import catalogue
 from postroad.replies.classify import classify
+from postroad.replies.waiting import Waiting
 from postroad.web.pages import display
 from postroad.web.texts import Texts
 
@@ -23,6 +24,8 @@ class Wording:
         self.language = language
         self.texts = Texts(language)
         self._now = now
+        known = catalogue()
+        self._waiting = Waiting(known.texts("queue", language), known.vocabulary(language), str, lambda begin, end: 0.0)
         self._meant = lru_cache(2048)(self._read)  # most of a queue was told the same
 
     @staticmethod
@@ -93,6 +96,14 @@ class Wording:
             return ""  # X.y.0 says no more than the code
         name = f"X.{enhanced.subject}.{enhanced.detail}"
         return catalogue().enhanced_words(name, self.language).title if name in catalogue().enhanced else ""
+
+    def note(self, note: str) -> str:
+        """A note of ours, as far as it is known in this language."""
+        return self._waiting.note(note, beside=False)
+
+    def security(self, had: str) -> str:
+        """How a session was secured."""
+        return self._waiting.security(had) if had else ""
 
     def page_of(self, reply: Reply | int) -> str:
         """Where its code is explained; ``""`` for one that is not known."""
