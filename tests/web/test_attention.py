@@ -160,7 +160,7 @@ def test_every_kind_has_words_and_no_markup_of_a_peer(language: str, kind: str) 
         assert "\u202e" not in sentence + words
         assert "{" not in sentence + words
         assert "550 no <b>" in words
-        assert len(needs.told(need)) <= 160
+        assert len(needs.told(need, say)) <= 160
         assert needs.action(need, say)
 
 

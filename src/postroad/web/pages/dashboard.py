@@ -100,7 +100,7 @@ class Dashboard:
 
 
 def _told(need: Need, say: Wording) -> tuple[Need, str, str, str]:
-    return need, needs.sentence(need, say), needs.told(need), needs.action(need, say)
+    return need, needs.sentence(need, say), needs.told(need, say), needs.action(need, say)
 
 
 def _lines(say: Wording, span: Span, name: str, shown: tuple[tuple[str, Tone], ...]) -> Plot:

@@ -30,12 +30,12 @@ def sentence(need: Need, say: Wording) -> Markup:
 def words(need: Need, say: Wording) -> str:
     """For programs: with what was said."""
     text = _template(need, say).format(**_values(need, say))
-    return visible_plain(f"{text} {told(need)}".rstrip())
+    return visible_plain(f"{text} {told(need, say)}".rstrip())
 
 
-def told(need: Need) -> str:
-    """What was said, or the fault in words, to the letter but for its length; ``""``: nothing. A peer's text."""
-    text = " ".join((str(need.reply) if need.reply is not None else need.note).split())
+def told(need: Need, say: Wording) -> str:
+    """What was said, or the fault in words; ``""``: nothing. A peer's text is to the letter but for its length."""
+    text = " ".join((str(need.reply) if need.reply is not None else say.note(need.note)).split())
     return text if len(text) <= _MOST else text[: _MOST - 1] + "…"
 
 
