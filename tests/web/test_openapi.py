@@ -14,6 +14,7 @@ from openapi_spec_validator import validate
 
 from postroad.inbox.chaos import read_rule
 from postroad.web.api import openapi
+from postroad.web.door.people import Role
 from tests.web.house import House
 from tests.web.queue_house import GREYLISTED, QueueHouse
 
@@ -194,6 +195,27 @@ def test_answers_about_a_queue() -> None:
                 check("actOnQueue", await client.post("/api/v1/queue/actions", json=body))
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("role", [None, Role.VIEWER])
+def test_roles_are_those_that_are_asked_for(in_house: InHouse, role: Role | None) -> None:
+    has = {None: 0, Role.VIEWER: 1}[role]
+
+    async def work(house: House, client: httpx.AsyncClient) -> None:
+        message = await house.put()
+        names = {"{id}": message, "{code}": "455", "{number}": "0", "{name}": "example.net", "{parameter}": "SIZE"}
+        for one in openapi.operations():
+            if one.id in STREAMS or one.id == "getMetrics":  # the machine itself may scrape without a role
+                continue
+            path = one.path
+            for name, value in names.items():
+                path = path.replace(name, value)
+            headers = {"origin": "http://localhost:8025"}
+            answer = await client.request(one.method, path, headers=headers, json={} if one.body else None)
+            is_closed = ("nobody", "viewer", "operator").index(one.role) > has
+            assert (answer.status_code in (401, 403)) == is_closed, (one.id, answer.status_code)
+
+    in_house(work, dev=False, role=role)
 
 
 @pytest.mark.parametrize(("language", "word"), [("en", "Recipients that wait"), ("ja", "待機中の宛先")])

@@ -34,6 +34,7 @@ from postroad.web.api import queue_shapes as shapes
 from postroad.web.door.people import Role, must_be
 from postroad.web.language import asked_language
 from postroad.web.problems import Refusal
+from postroad.web.reading import must_read
 from postroad.web.requests import check_query, flag, json_body, number, seconds, word
 
 _MAX_ROWS: Final = 1_000
@@ -96,7 +97,8 @@ class QueueApi:
         return Json(shapes.case_shape(case, self._desk.clock.wall(), flag(request, "transcripts")))
 
     async def raw(self, request: Request) -> Response:
-        """Its octets."""
+        """Its octets, for who may read mail here."""
+        must_read(request, self._admin)
         check_query(request, "download")
         message_id = await self._desk.find(request.path_params["id"])
         return await raw_response(self._admin, message_id, flag(request, "download"))
