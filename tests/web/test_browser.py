@@ -139,6 +139,7 @@ def test_new_mail_appears_by_itself(window: Window) -> None:
             await visiting.house.put(subject="the second")
             await page.locator(".mail li").nth(1).wait_for()
             await expect(page.locator(".mail li").first).to_contain_text("the second")
+            await expect(page.locator("#live-news")).to_have_text("New mail: the second")
             await expect(page.locator(":focus")).to_contain_text("the first")
             await expect(page.locator("#count")).to_have_text("2 messages · newest 500 are kept")
 

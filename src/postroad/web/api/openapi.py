@@ -29,6 +29,9 @@ _PROBLEMS: Final = {
     "401": "This needs a sign-in or a token.",
     "403": "This takes another role.",
     "404": "There is no such thing.",
+    "409": "What is meant has changed meanwhile.",
+    "413": "The body is too long.",
+    "415": "The body must be JSON.",
     "503": "Not available just now.",
 }
 TITLE: Final = "Postroad"
@@ -139,7 +142,7 @@ def _responses(one: Operation) -> Document:
         text = one.media != "application/json"
         fine["content"] = {one.media: {"schema": {"type": "string"} if text else _reference(one.answer)}}
     problem = {_PROBLEM: {"schema": _reference("problem")}}
-    left_out = ("401", "403") if one.role == "nobody" else ()
+    left_out = (("401", "403") if one.role == "nobody" else ()) + (() if one.body else ("409", "413", "415"))
     faults = {
         status: {"description": words, "content": problem}
         for status, words in _PROBLEMS.items()
