@@ -428,7 +428,11 @@ class Tags(HTMLParser):
 def harmless(page: str, text: str) -> bool:
     """Whether nothing of ``text`` became markup and no hidden character is left."""
     tags = Tags(page).found
-    loaded = [(tag, attributes.get("src")) for tag, attributes in tags if tag in ("script", "img", "object", "embed", "iframe")]
+    loaded = [
+        (tag, attributes.get("src"))
+        for tag, attributes in tags
+        if tag in ("script", "img", "object", "embed", "iframe")
+    ]
     ours = all((source or "").startswith(("/static/", "/inbox/")) for _, source in loaded)
     handlers = [name for _, attributes in tags for name in attributes if name.startswith("on")]
     scripts = [attributes for _, attributes in tags if (attributes.get("href") or "").lower().startswith("javascript")]

@@ -6,7 +6,7 @@ Names come from peers: any text.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -38,6 +38,9 @@ STEP: Final = 6 * 3600.0
 MAX_ROWS: Final = 20
 _MAX_CAUSES: Final = 50
 _SAMPLE: Final = 5
+#: Seconds for which a sample is trusted, and how many are kept: what is tried from now on is heard, and comes first.
+_TRUST: Final = 300.0
+_MAX_SAMPLED: Final = 2_000
 _NOTHING: Final = Tally(0, 0, 0, None)
 #: Of all tries, so many must get through for a destination that is told to do well while it refuses some.
 _WELL: Final = 0.9
@@ -206,6 +209,7 @@ class DestinationDesk:
         self._heard = heard
         self._traffic = traffic
         self._delivery = delivery
+        self._sampled: OrderedDict[str, tuple[float, Answer | None]] = OrderedDict()
 
     async def page(self, part: str = "", *, trouble: bool = False, after: str = "", limit: int = 50) -> Listing:
         """``limit`` destinations behind ``after`` (a page's ``next``) whose name has ``part`` in it; trouble first.
@@ -321,21 +325,31 @@ class DestinationDesk:
         """With what a few of those who wait were told, when nothing was heard since this server began."""
         if one.present is not None or not one.waiting or not _is_plain(one.name) or one.state is State.WELL:
             return one
-        query = MessageQuery(state=RecipientState.QUEUED, destination=one.name, limit=_SAMPLE, oldest_first=True)
+        now = self._queue.clock.monotonic()
+        kept = self._sampled.get(one.name)
+        if kept is None or kept[0] < now:
+            kept = self._sampled[one.name] = now + _TRUST, await self._sample(one.name)
+            self._sampled.move_to_end(one.name)
+            if len(self._sampled) > _MAX_SAMPLED:
+                self._sampled.popitem(last=False)
+        return one if kept[1] is None else replace(one, present=kept[1])
+
+    async def _sample(self, name: str) -> Answer | None:
+        """What a few were told most often; None: nothing."""
+        query = MessageQuery(state=RecipientState.QUEUED, destination=name, limit=_SAMPLE, oldest_first=True)
         told: Counter[str] = Counter()
         replies: dict[str, tuple[Reply | None, str]] = {}
         for spool in self._queue.spools:
             for message in await spool.messages(query):
                 for each in message.recipients:
-                    if each.destination == one.name and (key := cause_of(each.reply, each.note)):
+                    if each.destination == name and (key := cause_of(each.reply, each.note)):
                         told[key] += 1
                         replies[key] = each.reply, each.note
         if not told:
-            return one
+            return None
         key, count = told.most_common(1)[0]
         reply, note = replies[key]
-        answer = Answer(key, reply, note, Outcome.DEFERRED, count, 0.0, 0.0)
-        return replace(one, present=answer)
+        return Answer(key, reply, note, Outcome.DEFERRED, count, 0.0, 0.0)
 
     async def _causes(self, name: str) -> list[QueueGroup]:
         return await self._queue.groups("reply", QueueFilter(destination=name), _MAX_CAUSES)
