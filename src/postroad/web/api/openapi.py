@@ -80,6 +80,12 @@ def _operation(name: str, one: Mapping[str, Any]) -> Operation:
     return Operation(name, method, path, one["tag"], one["role"], summary, query, body, answer, status, media)
 
 
+def known_words(path: str) -> Mapping[str, tuple[str, ...]]:
+    """Method -> the words that the query of a route may have; others are refused, not ignored."""
+    plain = path.replace(":path}", "}")
+    return {one.method: one.query for one in operations() if one.path == plain}
+
+
 def parameter_words(name: str, language: str) -> str:
     """What a word of the query or of a path means."""
     return str(_table("parameters")[name][language])

@@ -41,7 +41,7 @@ from starlette.routing import BaseRoute, Route
 from postroad.admin import Admin
 from postroad.inbox.chaos import read_rule
 from postroad.web.answers import Json
-from postroad.web.api import bounces, logs, shapes
+from postroad.web.api import bounces, logs, openapi, shapes
 from postroad.web.api.attention import AttentionApi
 from postroad.web.api.destinations import DestinationsApi
 from postroad.web.api.diagnose import DiagnoseApi
@@ -134,7 +134,10 @@ def _route(path: str, calls: list[tuple[str, Callable[[Request], Awaitable[Respo
     if "GET" in by_method:
         by_method["HEAD"] = by_method["GET"]
 
+    known = openapi.known_words(_BASE + path)
+
     async def endpoint(request: Request) -> Response:
+        check_query(request, *known["GET" if request.method == "HEAD" else request.method])
         return await by_method[request.method](request)
 
     return Route(_BASE + path, endpoint, methods=list(by_method))
