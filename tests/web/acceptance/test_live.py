@@ -115,7 +115,7 @@ def test_a_mail_appears_on_every_page_that_is_open(eyes: Eyes) -> None:
             await expect(row).to_contain_text("450 4.2.0")
             await expect(pages["/queue"].locator("#queue-rows tbody tr")).to_have_count(rows + 1)
             await pages["/inbox"].bring_to_front()
-            await expect(pages["/inbox"].get_by_text("Comes by itself")).to_have_count(1)
+            await expect(pages["/inbox"].locator(".mail li", has_text="Comes by itself")).to_have_count(1)
             await pages["/"].bring_to_front()
             changed = pages["/"].locator("table.waiting tr", has_text="later.example")
             await expect(changed).not_to_have_text(waiting, use_inner_text=True)
