@@ -270,6 +270,7 @@ class Admin:
     def close(self) -> None:
         """Stop what is on its way by this desk alone, so that nobody waits for it at the end."""
         self._releases.close()
+        self.setup.close()
 
     # ── replies on demand ───────────────────────────────────────────────────
 

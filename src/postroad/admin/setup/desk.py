@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from postroad.admin.journal import JournalDesk
@@ -160,7 +161,7 @@ class SetupDesk:
             ("addresses", "", _told(names.look_at_addresses, facts, mine)),
         ]
         for address in mine.public:
-            rows.append(("ptr", address, lambda one=address: names.look_at_ptr(dns, facts, one)))  # type: ignore[misc]
+            rows.append(("ptr", address, partial(names.look_at_ptr, dns, facts, address)))
         if not mine.public:
             rows.append(("ptr", "", _told(names.no_ptr, facts)))
         rows.append(("resolver", "", lambda: look_at_resolver(dns, facts)))
@@ -178,8 +179,7 @@ class SetupDesk:
     def _doors(self, dns: Resolver, facts: Facts) -> list[_Row]:
         rows: list[_Row] = [("listening", "", _told(doors.look_at_listening, facts))]
         for door in facts.doors:
-            look = lambda one=door: doors.look_at_door(dns, facts, one, self._trust)  # noqa: E731
-            rows.append(("door", door.role, look))
+            rows.append(("door", door.role, partial(doors.look_at_door, dns, facts, door, self._trust)))
         return rows
 
 

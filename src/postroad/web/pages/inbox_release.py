@@ -11,8 +11,6 @@ from starlette.routing import BaseRoute, Route
 
 from postroad.admin.releasing import Release, Wish, read_wish
 from postroad.errors import PostroadError
-from postroad.replies.catalogue import catalogue
-from postroad.replies.waiting import Waiting
 from postroad.sending import Explanation, SendError
 from postroad.web.door.people import Role
 from postroad.web.pages.house import House, see
@@ -81,11 +79,7 @@ class InboxRelease:
 
     def _secured(self, request: Request, release: Release) -> str:
         """How the session was secured, in the reader's language; ``""`` where that is not known."""
-        if release.result is None or not release.result.security:
-            return ""
-        known, language = catalogue(), self._house.language(request)
-        voice = Waiting(known.texts("queue", language), known.vocabulary(language), str, lambda begin, end: 0.0)
-        return voice.security(release.result.security)
+        return "" if release.result is None else self._house.wording(request).security(release.result.security)
 
     def _why(self, request: Request, release: Release) -> dict[str, Explanation]:
         """What each outcome means, by address; under ``""`` why there is none at all."""

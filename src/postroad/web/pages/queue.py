@@ -19,11 +19,11 @@ from postroad.admin.queue_shape import AGES, Line
 from postroad.envelope import RecipientState
 from postroad.errors import PostroadError
 from postroad.replies.catalogue import catalogue
-from postroad.replies.waiting import Waiting
 from postroad.spool.interface import QueueGroup
 from postroad.web.pages.house import House, see
 from postroad.web.pages.queue_asked import Asked, command, read_asked
 from postroad.web.pages.queue_forms import QueueForms
+from postroad.web.pages.wording import Wording
 from postroad.web.problems import Refusal
 from postroad.web.requests import check_query, number, word
 
@@ -71,7 +71,6 @@ class Queue:
     def __init__(self, house: House) -> None:
         self._house = house
         self._forms = QueueForms(house)
-        self._notes: dict[str, Waiting] = {}
 
     def routes(self) -> list[BaseRoute]:
         """The routes."""
@@ -134,17 +133,9 @@ class Queue:
             short=row.message.id[-_SHORT:],
             state="deferred" if waits and one.attempts else one.state.value,
             rests_until=rests if waits and rests > max(now, one.next_due or 0.0) else None,
-            note=self._waiting(language).note(one.note, beside=False) if one.reply is None else "",
+            note=self._house.wording(request).note(one.note) if one.reply is None else "",
             reason=_reasons(language).get(row.reason, ""),
         )
-
-    def _waiting(self, language: str) -> Waiting:
-        """Who says our own notes in a language."""
-        if language not in self._notes:
-            known = catalogue()
-            words, vocabulary = known.texts("queue", language), known.vocabulary(language)
-            self._notes[language] = Waiting(words, vocabulary, str, lambda begin, end: 0.0)
-        return self._notes[language]
 
     # ── groups ──────────────────────────────────────────────────────────────
 
@@ -152,7 +143,7 @@ class Queue:
         if wanted.looks_closer:
             return self._page(request, asked, 400, by=by, uncountable=True)
         found = await self._house.admin.queue.groups(by, wanted, GROUPS + 1)
-        say = self._waiting(self._house.language(request))
+        say = self._house.wording(request)
         groups = [_group(one, by, asked, say) for one in found[:GROUPS]]
         return self._page(request, asked, by=by, groups=groups, more_groups=len(found) > GROUPS, most=GROUPS)
 
@@ -212,14 +203,14 @@ def _reasons(language: str) -> Mapping[str, str]:
     return dict(sorted(titles.items(), key=lambda pair: pair[1]))
 
 
-def _group(one: QueueGroup, by: By, asked: Asked, say: Waiting) -> Group:
+def _group(one: QueueGroup, by: By, asked: Asked, say: Wording) -> Group:
     if by == "destination":
         named = one.key and "*" not in one.key  # which would stand for others, too
         return Group(one, asked.path(destination=one.key) if named else "", None, "")
     try:
         pattern = read_code(one.key)
     except PostroadError:
-        return Group(one, "", None, say.note(one.key, beside=False))
+        return Group(one, "", None, say.note(one.key))
     return Group(one, asked.path(code=pattern), int(pattern[:3]), "")
 
 
